@@ -1,0 +1,56 @@
+"""CIFAR-10 and CIFAR-100, which torchvision downloads, checks (md5) and decodes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from experiments import Splits
+from plugins.dataset import _download, _images, _split
+
+
+class Settings(Protocol):
+    """The fields that the data sets share; without a val fraction val is the test split."""
+
+    root: str
+    download: bool
+    val_fraction: float
+    split_seed: int
+
+
+def load(settings: Settings, name: str, *, mean: Sequence[float], std: Sequence[float]) -> Splits:
+    """Return the splits of the data set that torchvision calls `name`, below `root`.
+
+    `mean` and `std` are of the channels, where 1 is the brightest pixel. Raises DataError where
+    files are missing or damaged and cannot be downloaded.
+    """
+    from torchvision import datasets
+    from torchvision.datasets.utils import check_integrity
+
+    root = Path(settings.root).expanduser()
+    kind = getattr(datasets, name)
+    folder = root / kind.base_folder
+    meta = kind.meta["filename"], kind.meta["md5"]
+    files = [*kind.train_list, *kind.test_list, meta]
+    damaged = [file for file, md5 in files if not check_integrity(folder / file, md5)]
+    if damaged:
+        lack = f"{damaged[0]} is missing or damaged in {folder}"
+        _download.fetch(name, root, lack=lack, download=settings.download)
+
+    official, held_out = (kind(root, train=train) for train in (True, False))
+    (inputs, targets), test = _tensors(official), TensorDataset(*_tensors(held_out))
+    fraction = settings.val_fraction
+    train_index, val_index, _ = _split.divide(targets, val=fraction, seed=settings.split_seed)
+    train = TensorDataset(inputs[train_index], targets[train_index])
+    val = TensorDataset(inputs[val_index], targets[val_index]) if fraction else test
+    spec = _images.spec(inputs.shape[-1], official.classes, mean, std)
+    return Splits(spec=spec, train=train, val=val, test=test, source=str(folder))
+
+
+def _tensors(items: Any) -> tuple[Tensor, Tensor]:
+    """Return images [N, 3, 32, 32] as bytes and labels [N] as integers."""
+    inputs = torch.from_numpy(items.data).permute(0, 3, 1, 2).contiguous()
+    return inputs, torch.tensor(items.targets)

@@ -1,0 +1,28 @@
+"""Describe images whose pixels are bytes."""
+
+from collections.abc import Sequence
+
+import torch
+
+from experiments import DataSpec, Task
+
+# Of ImageNet's red, green and blue, as torchvision's models expect them.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def spec(
+    side: int, classes: Sequence[str], mean: Sequence[float], std: Sequence[float]
+) -> DataSpec:
+    """Return the spec of square images in classes.
+
+    `mean` and `std` have one number a channel, where 1 is the brightest pixel, as is usual in
+    print; the spec has them in the units of bytes, shaped [channels, 1, 1].
+    """
+    return DataSpec(
+        input_shape=(len(mean), side, side),
+        task=Task.classification,
+        classes=tuple(classes),
+        mean=torch.tensor(mean).view(-1, 1, 1) * 255,
+        std=torch.tensor(std).view(-1, 1, 1) * 255,
+    )

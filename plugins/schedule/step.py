@@ -1,0 +1,14 @@
+from torch import Tensor
+
+from experiments import Schedule, number, register
+
+
+@register("step")
+class Step(Schedule):
+    """Multiplied by gamma after every `every` units: γ^⌊time / every⌋."""
+
+    every: float = number(10.0, above=0)
+    gamma: float = number(0.1, above=0)
+
+    def factor(self, time: Tensor, total: Tensor) -> Tensor:
+        return self.gamma ** (time / self.every).floor()

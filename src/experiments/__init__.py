@@ -1,0 +1,52 @@
+"""Experiments with gradient descent, written by hand and composed of plugins.
+
+A plugin's file needs nothing but the names exported here.
+"""
+
+from experiments.bounds import number
+from experiments.errors import ConfigError, DataError, options
+from experiments.interfaces import (
+    Dataset,
+    DataSpec,
+    Device,
+    Loss,
+    Metric,
+    Model,
+    Network,
+    Optimizer,
+    Parameter,
+    Precision,
+    Schedule,
+    Splits,
+    State,
+    Task,
+    Transform,
+    Unit,
+)
+from experiments.registry import lookup, plugins, register
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "DataSpec",
+    "Dataset",
+    "Device",
+    "Loss",
+    "Metric",
+    "Model",
+    "Network",
+    "Optimizer",
+    "Parameter",
+    "Precision",
+    "Schedule",
+    "Splits",
+    "State",
+    "Task",
+    "Transform",
+    "Unit",
+    "lookup",
+    "number",
+    "options",
+    "plugins",
+    "register",
+]

@@ -1,0 +1,63 @@
+"""Checkpoints: one plain safetensors file with a checksum, written whole or not at all."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialise
+import torch
+from torch import Tensor
+
+from experiments.errors import DataError
+from experiments.interfaces import Tensors
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors and JSON facts so that a crash leaves the old file or the new one.
+
+    The metadata holds the facts and the SHA-256 of the tensors' names, shapes and bytes.
+    """
+    dense = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    metadata = {"facts": json.dumps(facts), "sha256": _digest(dense)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        file.write(serialise(dense, metadata))
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    _sync_folder(path.parent)
+
+
+def load(path: Path) -> tuple[Tensors, dict[str, Any]]:
+    """Return a checkpoint's tensors and facts; raise DataError where it is absent or damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        facts = json.loads(metadata["facts"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise DataError(f"{path} is no readable checkpoint: {error}.") from error
+    if metadata.get("sha256") != _digest(tensors):
+        raise DataError(f"{path} is damaged: its content does not fit its checksum.")
+    return tensors, facts
+
+
+def _digest(tensors: Tensors) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy() if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,71 @@
+"""Find plugins: in the checkout, in the folders of `plugin_path`, and in installed packages."""
+
+import importlib
+import importlib.util
+import sys
+import warnings
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from experiments.errors import ConfigError
+from experiments.registry import KINDS
+
+ENTRY_POINTS = "experiments.plugins"
+
+# Plugin name -> why its file could not be imported.
+_broken: dict[str, str] = {}
+
+
+def discover(root: Path, plugin_path: Iterable[str] = ()) -> None:
+    """Import every plugin of the checkout at `root`, of more folders, and of packages.
+
+    A file that does not import is reported by one warning, and what it would have registered is
+    missing. Raises ConfigError where a folder is absent or two plugins share kind and name.
+    """
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    for file in _modules(root / "plugins"):
+        parts = file.relative_to(root).with_suffix("").parts
+        _attempt(file.stem, str(file), lambda name=".".join(parts): importlib.import_module(name))
+    for folder in plugin_path:
+        _import_folder(Path(folder).expanduser().resolve())
+    for entry in entry_points(group=ENTRY_POINTS):
+        _attempt(entry.name, f"the entry point {entry.value}", entry.load)
+
+
+def import_file(file: Path) -> None:
+    """Import one plugin file from anywhere."""
+    name = f"experiments_plugin_{file.stem}_{abs(hash(str(file))):x}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+
+
+def broken(name: str) -> str | None:
+    """Say why the plugin file of this name could not be imported, if one could not."""
+    return _broken.get(name)
+
+
+def _import_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise ConfigError(f"plugin_path={folder} is no folder.")
+    for file in _modules(folder):
+        _attempt(file.stem, str(file), lambda file=file: import_file(file))
+
+
+def _modules(folder: Path) -> list[Path]:
+    files = sorted(folder.rglob("*.py"))
+    return [f for f in files if not any(part.startswith(("_", ".")) for part in f.parts[-2:])]
+
+
+def _attempt(name: str, where: str, load) -> None:
+    try:
+        load()
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever a user's file raises while it is imported
+        _broken[name] = f"{where} does not import: {type(error).__name__}: {error}"
+        warnings.warn(_broken[name], stacklevel=2)

@@ -1,0 +1,42 @@
+"""What can go wrong for a user, each with the exit status of the command that met it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ExperimentError(Exception):
+    """Stop a run with one clear message."""
+
+    status = 1
+
+
+class ConfigError(ExperimentError):
+    """A wrong option, key or value, or a combination that cannot work."""
+
+    status = 2
+
+
+class DivergedError(ExperimentError):
+    """A loss that is not finite."""
+
+    status = 3
+
+
+class DataError(ExperimentError):
+    """A data set or checkpoint that is missing or damaged."""
+
+    status = 4
+
+
+class StorageError(ExperimentError):
+    """A disk that is full or may not be written."""
+
+    status = 5
+
+
+def options(got: str, allowed: Iterable[str]) -> str:
+    """Phrase what is allowed instead of `got`, the nearest name first."""
+    names = sorted(allowed)
+    close = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}Allowed: {', '.join(names) if names else 'none'}."

@@ -1,0 +1,61 @@
+"""A network as a function of its parameters, for one run or for lanes."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from experiments.interfaces import Network, Precision, Tensors
+from experiments.params import Params
+
+
+class Forward:
+    """Compute outputs from parameters and inputs, as `model(params.tensors, inputs)`.
+
+    Shapes: inputs [B, *item] give outputs [B, ...]; in lanes inputs [K, B, *item] give
+    [K, B, ...]. `buffers` (running statistics of BatchNorm) are updated in place while training.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[nn.Module | Network],
+        params: Params,
+        precision: Precision = Precision.fp32,
+    ) -> None:
+        self._network = networks[0]
+        self._autocast = precision is Precision.bf16
+        self._device = params.vector.device.type
+        modules = [network for network in networks if isinstance(network, nn.Module)]
+        for module in modules:
+            module.to(params.vector.device, params.vector.dtype)
+        self.buffers: Tensors = dict(modules[0].named_buffers()) if modules else {}
+        self._call: Callable[[Tensors, Tensor], Tensor] = self._single
+        if params.lanes is not None:
+            self.buffers = stack_module_state(modules)[1] if modules else {}
+            lanes = vmap(self._substituted, randomness="different")
+            self._call = lambda tensors, inputs: lanes(tensors, self.buffers, inputs)
+
+    def __call__(self, tensors: Tensors, inputs: Tensor) -> Tensor:
+        """Return the outputs; in bf16 the products are, the outputs are float32 again."""
+        if not self._autocast:
+            return self._call(tensors, inputs)
+        with torch.autocast(self._device, torch.bfloat16):
+            return self._call(tensors, inputs).float()
+
+    def train(self, mode: bool = True) -> None:
+        """Switch between training and evaluation (dropout, BatchNorm)."""
+        if isinstance(self._network, nn.Module):
+            self._network.train(mode)
+
+    def _single(self, tensors: Tensors, inputs: Tensor) -> Tensor:
+        if isinstance(self._network, Network):
+            return self._network.forward(tensors, inputs)
+        output: Tensor = self._network(inputs)
+        return output
+
+    def _substituted(self, tensors: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
+        if isinstance(self._network, Network):
+            return self._network.forward(tensors, inputs)
+        output: Tensor = functional_call(self._network, (tensors, buffers), (inputs,))
+        return output

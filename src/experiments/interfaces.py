@@ -1,0 +1,223 @@
+"""What a plugin of each kind is and does, and the few records that pass between them."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils import data
+
+from experiments.bounds import number
+
+Tensors = dict[str, Tensor]
+State = dict[str, Tensor]
+
+
+class Task(Enum):
+    """What the targets of a data set are."""
+
+    classification = "classification"
+    regression = "regression"
+
+
+class Unit(Enum):
+    """What a schedule counts in."""
+
+    step = "step"
+    epoch = "epoch"
+
+
+class Precision(Enum):
+    """The number format of the forward and backward pass."""
+
+    fp32 = "fp32"
+    tf32 = "tf32"
+    bf16 = "bf16"
+    fp64 = "fp64"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSpec:
+    """What a model needs to know of a data set.
+
+    Shapes: `input_shape` is one item's, without the batch dimension, channels first; `mean` and
+    `std` broadcast over one item and are in the units of the stored values (0 to 255 for bytes).
+    """
+
+    input_shape: tuple[int, ...]
+    task: Task
+    classes: tuple[str, ...] = ()
+    mean: Tensor = field(default_factory=lambda: torch.tensor(0.0))
+    std: Tensor = field(default_factory=lambda: torch.tensor(1.0))
+
+    @property
+    def features(self) -> int:
+        """Count the numbers of one item."""
+        return math.prod(self.input_shape)
+
+    @property
+    def outputs(self) -> int:
+        """Count what a model returns for one item: a logit a class, or one prediction."""
+        return len(self.classes) if self.task is Task.classification else 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Splits:
+    """A data set's parts; items are (input as stored, target).
+
+    A `TensorDataset` is moved to the device once and indexed there; anything else is fed by a
+    `DataLoader`. `optimum` is the lowest training loss there is, where it is known.
+    """
+
+    spec: DataSpec
+    train: data.Dataset[Any]
+    val: data.Dataset[Any]
+    test: data.Dataset[Any]
+    source: str
+    optimum: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Raw tensors, and the function that computes outputs [B, ...] from them and inputs [B, ...]."""
+
+    tensors: Tensors
+    forward: Callable[[Tensors, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """Where one named parameter lies in the flat vector, and its role: weight, bias or norm."""
+
+    name: str
+    shape: torch.Size
+    start: int
+    role: str
+
+    @property
+    def stop(self) -> int:
+        """The index after the parameter's last element."""
+        return self.start + self.shape.numel()
+
+
+@dataclass(kw_only=True, slots=True)
+class Plugin(ABC):
+    """A registered class whose fields are its configuration."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Dataset(Plugin):
+    """Gives the train, val and test splits."""
+
+    @abstractmethod
+    def load(self) -> Splits:
+        """Return the splits; raise DataError where they are missing or damaged."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Model(Plugin):
+    """Gives a network with fresh parameters, drawn from torch's default generator."""
+
+    @abstractmethod
+    def build(self, spec: DataSpec) -> nn.Module | Network:
+        """Return the network; raise ValueError where it cannot take such inputs."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Optimizer(Plugin):
+    """An elementwise update rule: it turns a gradient into the step that the loop subtracts."""
+
+    lr: float
+
+    def init(self, param: Tensor) -> State:
+        """Return the rule's memory before the first step."""
+        return {}
+
+    @abstractmethod
+    def update(
+        self, grad: Tensor, param: Tensor, state: State, t: Tensor
+    ) -> tuple[Tensor, State]:
+        """Return the step and the next state at step t = 1, 2, ...
+
+        Numbers among the fields are 0-d tensors here: use them by arithmetic, never in an `if`.
+        """
+
+
+@dataclass(kw_only=True, slots=True)
+class Transform(Plugin):
+    """Changes the gradient before the rule, or the step after it."""
+
+    def init(self, param: Tensor, layout: list[Parameter]) -> State:
+        """Return the transform's memory; `layout` says which part of `param` is what."""
+        return {}
+
+    def on_gradient(self, grad: Tensor, param: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the gradient that the rule sees, and the next state."""
+        return grad, state
+
+    def on_step(
+        self, step: Tensor, param: Tensor, state: State, lr: Tensor
+    ) -> tuple[Tensor, State]:
+        """Return the step that the loop subtracts, and the next state."""
+        return step, state
+
+
+@dataclass(kw_only=True, slots=True)
+class Schedule(Plugin):
+    """A factor on a number of the rule, as a function of time, after a linear warm-up."""
+
+    warmup: float = number(0.0, at_least=0)
+    unit: Unit = Unit.epoch
+
+    @abstractmethod
+    def factor(self, time: Tensor, total: Tensor) -> Tensor:
+        """Return the factor at each `time` since the warm-up, of `total`, both in `unit`."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Loss(Plugin):
+    """The mean loss of a batch."""
+
+    tasks: ClassVar[frozenset[Task]]
+
+    def fit(self, spec: DataSpec) -> "Loss":
+        """Return the loss to use for such data."""
+        return self
+
+    @abstractmethod
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return a scalar from outputs [B, classes] or [B, 1] and targets [B]."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Metric(Plugin):
+    """A figure of merit made of statistics that add up over batches."""
+
+    tasks: ClassVar[frozenset[Task]]
+    default: ClassVar[bool] = False
+    higher_is_better: ClassVar[bool] = True
+
+    @abstractmethod
+    def statistics(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return a batch's sums, as a vector."""
+
+    @abstractmethod
+    def value(self, total: Tensor) -> Tensor:
+        """Return the scalar that the added statistics stand for."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Device(Plugin):
+    """Where tensors live and in which precision they are multiplied."""
+
+    precision: Precision = Precision.fp32
+    threads: int | None = number(None, at_least=1)
+    deterministic: bool = False
+
+    @abstractmethod
+    def find(self) -> torch.device:
+        """Return the torch device; raise ConfigError where it is not there."""

@@ -1,0 +1,95 @@
+"""Flat parameters: every parameter is a view of one vector, every gradient a view of another.
+
+An elementwise rule then runs once over the whole model, gradients are zeroed in one call, and a
+global norm is one reduction.
+"""
+
+import warnings
+from collections.abc import Sequence
+from itertools import accumulate
+
+import torch
+from torch import Tensor, nn
+
+from experiments.interfaces import Network, Parameter, Tensors
+
+_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
+
+
+class Params:
+    """The parameters of one network, or of K networks of the same shapes (lanes).
+
+    Shapes: `vector` and `grads` are [P], in lanes [K, P]; `tensors` maps each name to a leaf tensor
+    of the parameter's own shape, in lanes with K before it. The leaves share memory with `vector`,
+    their `.grad` with `grads`.
+    """
+
+    def __init__(
+        self, networks: Sequence[nn.Module | Network], device: torch.device, dtype: torch.dtype
+    ) -> None:
+        if len(networks) > 1:
+            # A lane's parameter is a strided view, and so is its gradient: autograd advises dense
+            # gradients, which measure no faster here and would need a copy a step.
+            warnings.filterwarnings("ignore", message="grad and param do not obey the gradient")
+        self.layout = layout_of(networks[0])
+        rows = [_flatten(initial_tensors(network)) for network in networks]
+        initial = rows[0] if len(rows) == 1 else torch.stack(rows)
+        self.vector = initial.to(device, dtype, copy=True)
+        self.grads = torch.zeros_like(self.vector)
+        values, grads = self.split(self.vector), self.split(self.grads)
+        # A plain run trains the network's own tensors, so that a module needs no substitution in
+        # its forward pass; lanes train new leaves.
+        own = initial_tensors(networks[0]) if len(rows) == 1 else {}
+        self.tensors = {
+            name: _leaf(own.get(name), values[name], grads[name]) for name in values
+        }
+
+    @property
+    def lanes(self) -> int | None:
+        """The number of lanes K, or None for a plain run."""
+        return None if self.vector.dim() == 1 else self.vector.shape[0]
+
+    def split(self, vector: Tensor) -> Tensors:
+        """View a vector [..., P] as named tensors [..., *shape]."""
+        return {
+            p.name: vector[..., p.start : p.stop].unflatten(-1, p.shape)
+            if p.shape
+            else vector[..., p.start]
+            for p in self.layout
+        }
+
+
+def initial_tensors(network: nn.Module | Network) -> Tensors:
+    """Return a network's trainable tensors by name."""
+    if isinstance(network, Network):
+        return network.tensors
+    return {name: p for name, p in network.named_parameters() if p.requires_grad}
+
+
+def layout_of(network: nn.Module | Network) -> list[Parameter]:
+    """Place a network's parameters one after the other in a vector."""
+    tensors = initial_tensors(network)
+    stops = list(accumulate(tensor.numel() for tensor in tensors.values()))
+    return [
+        Parameter(name, tensor.shape, stop - tensor.numel(), _role(network, name))
+        for (name, tensor), stop in zip(tensors.items(), stops, strict=True)
+    ]
+
+
+def _flatten(tensors: Tensors) -> Tensor:
+    return torch.cat([tensor.detach().flatten() for tensor in tensors.values()])
+
+
+def _leaf(own: Tensor | None, value: Tensor, grad: Tensor) -> Tensor:
+    leaf = own if own is not None else value.detach()
+    leaf.data = value
+    leaf.requires_grad_()
+    leaf.grad = grad
+    return leaf
+
+
+def _role(network: nn.Module | Network, name: str) -> str:
+    owner, _, last = name.rpartition(".")
+    if isinstance(network, nn.Module) and isinstance(network.get_submodule(owner), _NORMS):
+        return "norm"
+    return "bias" if last.startswith("bias") else "weight"

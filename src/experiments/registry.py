@@ -1,0 +1,79 @@
+"""Every plugin by kind and name."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import TypeVar, dataclass_transform
+
+from experiments import interfaces
+from experiments.errors import ConfigError, options
+from experiments.interfaces import Plugin
+
+P = TypeVar("P", bound=Plugin)
+
+KINDS: dict[str, type[Plugin]] = {
+    "dataset": interfaces.Dataset,
+    "model": interfaces.Model,
+    "optimizer": interfaces.Optimizer,
+    "device": interfaces.Device,
+    "loss": interfaces.Loss,
+    "schedule": interfaces.Schedule,
+    "metric": interfaces.Metric,
+    "transform": interfaces.Transform,
+}
+
+_plugins: dict[str, dict[str, type[Plugin]]] = {kind: {} for kind in KINDS}
+_names: dict[type[Plugin], str] = {}
+
+
+@dataclass_transform(kw_only_default=True)
+def register(name: str) -> Callable[[type[P]], type[P]]:
+    """Make the class a dataclass and file it under its kind and `name`.
+
+    Raises ConfigError where another file has taken the name, TypeError where the class derives
+    from no kind's base class.
+    """
+
+    def file(cls: type[P]) -> type[P]:
+        plugin = dataclasses.dataclass(kw_only=True, slots=True)(cls)
+        kind = kind_of(plugin)
+        taken = _plugins[kind].get(name)
+        if taken is not None and source(taken) != source(plugin):
+            raise ConfigError(
+                f"Two plugins are called {kind}={name}: {source(taken)} and {source(plugin)}."
+            )
+        _plugins[kind][name] = plugin
+        _names[plugin] = name
+        return plugin
+
+    return file
+
+
+def kind_of(plugin: type[Plugin]) -> str:
+    """Name the kind whose base class the plugin derives from."""
+    for kind, base in KINDS.items():
+        if issubclass(plugin, base):
+            return kind
+    raise TypeError(f"{plugin.__name__} derives from none of: {', '.join(KINDS)}.")
+
+
+def name_of(plugin: type[Plugin]) -> str:
+    """Return the name that a plugin is registered by."""
+    return _names[plugin]
+
+
+def plugins(kind: str) -> dict[str, type[Plugin]]:
+    """Return the plugins of a kind by name."""
+    return dict(_plugins[kind])
+
+
+def lookup(kind: str, name: str) -> type[Plugin]:
+    """Return a plugin by name, or raise ConfigError with the nearest one."""
+    if name not in _plugins[kind]:
+        raise ConfigError(f"There is no {kind}={name}; {options(name, _plugins[kind])}")
+    return _plugins[kind][name]
+
+
+def source(plugin: type[Plugin]) -> str:
+    """Return the file that defines a plugin."""
+    return inspect.getfile(plugin)

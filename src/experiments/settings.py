@@ -1,0 +1,96 @@
+"""The whole experiment as typed settings; every default that is not a plugin's stands here."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from omegaconf import MISSING
+
+from experiments.bounds import number
+from experiments.interfaces import (
+    Dataset,
+    Device,
+    Loss,
+    Metric,
+    Model,
+    Optimizer,
+    Schedule,
+    Transform,
+    Unit,
+)
+
+
+class TrackingMode(Enum):
+    """Where a run's journal goes: to MLflow, no further than its folder, or it is not written."""
+
+    mlflow = "mlflow"
+    offline = "offline"
+    none = "none"
+
+
+@dataclass(kw_only=True, slots=True)
+class Data:
+    """How batches are made of a data set."""
+
+    resident: bool = True  # tensors are moved to the device once; false feeds them by DataLoader
+    workers: int = number(0, at_least=0)  # processes of the DataLoader
+
+
+@dataclass(kw_only=True, slots=True)
+class Evaluate:
+    """When the val split is evaluated; it always is after the last step."""
+
+    every: int = number(1, at_least=1)
+    unit: Unit = Unit.epoch
+    batch_size: int = number(1000, at_least=1)
+
+
+@dataclass(kw_only=True, slots=True)
+class EarlyStopping:
+    """When training ends before its time; `null` means never."""
+
+    patience: int | None = number(None, at_least=1)  # evaluations without a better result
+    min_delta: float = number(0.0, at_least=0)  # what counts as better
+    target: float | None = None  # a value of the monitored metric that is good enough
+
+
+@dataclass(kw_only=True, slots=True)
+class Tracking:
+    """Where results go."""
+
+    mode: TrackingMode = TrackingMode.mlflow
+    uri: str | None = None  # null: $MLFLOW_TRACKING_URI, else mlflow.db in the checkout
+    experiment: str = "experiments"  # of MLflow
+    wait: float = number(60.0, at_least=0)  # seconds for the upload to finish after the run
+    figures: bool = True
+    model: bool = True  # log a model that MLflow can load and serve
+
+
+@dataclass(kw_only=True, slots=True)
+class Experiment:
+    """Everything that decides a run."""
+
+    dataset: Dataset = MISSING
+    model: Model = MISSING
+    optimizer: Optimizer = MISSING
+    device: Device = MISSING
+    loss: Loss = MISSING
+    schedule: Schedule = MISSING  # of lr
+    schedules: dict[str, Schedule] = field(default_factory=dict)  # of the rule's other numbers
+    transform: dict[str, Transform] = field(default_factory=dict)  # in order
+    metric: dict[str, Metric] = field(default_factory=dict)  # none: the task's usual ones
+
+    seed: int = number(0, at_least=0)
+    epochs: int = number(20, at_least=1)
+    max_steps: int | None = number(None, at_least=1)
+    time_limit: float | None = number(None, above=0)  # seconds of training
+    batch_size: int = number(64, at_least=1)
+    accumulate: int = number(1, at_least=1)  # batches whose mean gradient makes one step
+    log_every: int = number(50, at_least=1)  # steps between two looks at the losses
+    monitor: str | None = None  # the metric that decides what is best; null: the first of val/
+
+    data: Data = field(default_factory=Data)
+    evaluate: Evaluate = field(default_factory=Evaluate)
+    early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
+    tracking: Tracking = field(default_factory=Tracking)
+    output: str = "runs"  # the folder of all runs' folders
+    plugin_path: list[str] = field(default_factory=list)  # more folders with plugins

@@ -1,0 +1,198 @@
+"""Everything a run needs before its first step, made from its settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from experiments import registry
+from experiments.batches import Batches
+from experiments.errors import ConfigError, options
+from experiments.forward import Forward
+from experiments.interfaces import (
+    DataSpec,
+    Loss,
+    Metric,
+    Network,
+    Plugin,
+    Precision,
+    Splits,
+    Task,
+)
+from experiments.params import Params
+from experiments.rule import Rule
+from experiments.seeds import default_stream
+from experiments.settings import Experiment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """The objects of one run; `batches` has the splits train, val and test."""
+
+    experiment: Experiment
+    device: torch.device
+    splits: Splits
+    batches: Mapping[str, Batches]
+    params: Params
+    model: Forward
+    loss_fn: Loss
+    metrics: Mapping[str, Metric]
+    rule: Rule
+    steps_per_epoch: int
+    total_steps: int
+    monitor: str
+    higher_is_better: bool
+
+
+def prepare(experiment: Experiment) -> Session:
+    """Find the device, load the data, and build network, rule and metrics.
+
+    Raises ConfigError where parts do not fit each other, DataError where data is damaged.
+    """
+    device = open_device(experiment)
+    splits = experiment.dataset.load()
+    loss_fn, metrics = _loss(experiment, splits.spec), _metrics(experiment, splits.spec)
+    monitor, higher_is_better = _monitor(experiment.monitor, metrics)
+
+    dtype = torch.float64 if experiment.device.precision is Precision.fp64 else torch.float32
+    batches = _batches(experiment, splits, device, dtype)
+    network = build_network(experiment, splits.spec)
+    params = Params([network], device, dtype)
+    model = Forward([network], params, experiment.device.precision)
+    _probe(experiment, splits.spec, model, params, batches["train"])
+
+    steps_per_epoch = -(-len(batches["train"]) // experiment.accumulate)
+    total_steps = experiment.epochs * steps_per_epoch
+    total_steps = min(total_steps, experiment.max_steps or total_steps)
+    schedules = {"lr": experiment.schedule, **experiment.schedules}
+    rule = Rule(
+        params,
+        [experiment.optimizer],
+        {name: [transform] for name, transform in experiment.transform.items()},
+        {name: [schedule] for name, schedule in schedules.items()},
+        total_steps=total_steps,
+        steps_per_epoch=steps_per_epoch,
+    )
+    return Session(
+        experiment=experiment,
+        device=device,
+        splits=splits,
+        batches=batches,
+        params=params,
+        model=model,
+        loss_fn=loss_fn,
+        metrics=metrics,
+        rule=rule,
+        steps_per_epoch=steps_per_epoch,
+        total_steps=total_steps,
+        monitor=monitor,
+        higher_is_better=higher_is_better,
+    )
+
+
+def open_device(experiment: Experiment) -> torch.device:
+    """Return the torch device, with precision, threads and determinism as the plugin says."""
+    plugin = experiment.device
+    device = plugin.find()
+    if plugin.precision is Precision.fp64 and device.type == "mps":
+        raise ConfigError("device.precision=fp64: device=mps has no float64. Allowed: fp32, bf16.")
+    torch.set_float32_matmul_precision("high" if plugin.precision is Precision.tf32 else "highest")
+    torch.use_deterministic_algorithms(plugin.deterministic)
+    if plugin.threads is not None:
+        torch.set_num_threads(plugin.threads)
+    return device
+
+
+def build_network(experiment: Experiment, spec: DataSpec) -> nn.Module | Network:
+    """Return the model's network with the parameters that the seed gives it."""
+    with default_stream(experiment.seed, "init"):
+        try:
+            return experiment.model.build(spec)
+        except ValueError as error:
+            raise ConfigError(f"{_pair(experiment)}: {error}.") from error
+
+
+def _batches(
+    experiment: Experiment, splits: Splits, device: torch.device, dtype: torch.dtype
+) -> dict[str, Batches]:
+    sizes = {"train": experiment.batch_size}
+    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
+    return {
+        split: Batches(
+            items,
+            splits.spec,
+            batch_size=sizes.get(split, experiment.evaluate.batch_size),
+            device=device,
+            dtype=dtype,
+            workers=experiment.data.workers,
+            resident=experiment.data.resident,
+        )
+        for split, items in parts.items()
+    }
+
+
+def _loss(experiment: Experiment, spec: DataSpec) -> Loss:
+    loss = experiment.loss.fit(spec)
+    if spec.task not in loss.tasks:
+        raise ConfigError(_misfit("loss", loss, experiment, spec.task))
+    return loss
+
+
+def _metrics(experiment: Experiment, spec: DataSpec) -> dict[str, Metric]:
+    for metric in experiment.metric.values():
+        if spec.task not in metric.tasks:
+            raise ConfigError(_misfit("metric", metric, experiment, spec.task))
+    usual = {
+        name: cls()
+        for name, cls in registry.plugins("metric").items()
+        if issubclass(cls, Metric) and cls.default and spec.task in cls.tasks
+    }
+    return experiment.metric or usual
+
+
+def _misfit(kind: str, plugin: Plugin, experiment: Experiment, task: Task) -> str:
+    plugins = registry.plugins(kind)
+    fitting = [name for name, cls in plugins.items() if task in getattr(cls, "tasks", ())]
+    name, dataset = registry.name_of(type(plugin)), registry.name_of(type(experiment.dataset))
+    return (
+        f"{kind}={name} does not fit dataset={dataset}, whose task is {task.name}; "
+        f"{options(name, fitting)}"
+    )
+
+
+def _monitor(asked: str | None, metrics: Mapping[str, Metric]) -> tuple[str, bool]:
+    better = {f"val/{name}": metric.higher_is_better for name, metric in metrics.items()}
+    better["val/loss"] = False
+    name = next(iter(better)) if asked is None else asked
+    if name not in better:
+        raise ConfigError(f"monitor={name}: there is no such metric; {options(name, better)}")
+    return name, better[name]
+
+
+def _probe(
+    experiment: Experiment, spec: DataSpec, model: Forward, params: Params, train: Batches
+) -> None:
+    inputs, _ = train.first(2)
+    model.train(False)
+    try:
+        with torch.no_grad():
+            outputs = model(params.tensors, inputs)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"{_pair(experiment)}: inputs of shape {list(inputs.shape)} do not fit: {reason}"
+        ) from error
+    finally:
+        model.train()
+    expected = [len(inputs), spec.outputs]
+    if list(outputs.shape) != expected:
+        raise ConfigError(
+            f"{_pair(experiment)}: outputs have shape {list(outputs.shape)} and must have {expected}."
+        )
+
+
+def _pair(experiment: Experiment) -> str:
+    model = registry.name_of(type(experiment.model))
+    dataset = registry.name_of(type(experiment.dataset))
+    return f"model={model} does not fit dataset={dataset}"
