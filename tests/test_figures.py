@@ -147,8 +147,11 @@ def test_values_not_finite_are_crosses_over_a_gap(path: Path) -> None:
 @pytest.mark.parametrize("log_y", [False, True])
 @pytest.mark.parametrize(
     "values",
-    [[], [0.5], [0.0, 0.0], [-1.0, 1.0], [math.nan], [math.inf, -math.inf], [1e-300, 1e300]]
-    + [[1.0, math.nan, 0.5, math.inf] * 100, [math.nan] * 300],
+    [
+        *([], [0.5], [0.0, 0.0], [-1.0, 1.0], [math.nan], [math.inf, -math.inf]),
+        *([1e-300, 1e300], [1e-300], [-1.7e308, 1.7e308], [1e-300, math.nan, 1e300] * 100),
+        *([1.0, math.nan, 0.5, math.inf] * 100, [math.nan] * 300),
+    ],
 )
 def test_curves_take_any_values(path: Path, values: list[float], log_y: bool) -> None:
     series = {"a": list(enumerate(values)), "_b": []}
@@ -332,8 +335,10 @@ def test_there_are_30_bars_at_most(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [[], [0.0], [math.nan], [math.inf], [-math.inf], [0.5, -0.1, -4e300], [1e-9, 1e300]]
-    + [[0.1, 0.2, 1e22, math.inf, math.nan]],
+    [
+        *([], [0.0], [math.nan], [math.inf], [-math.inf], [0.5, -0.1, -4e300], [1e-9, 1e300]),
+        [0.1, 0.2, 1e22, math.inf, math.nan],
+    ],
 )
 def test_bars_take_any_values(path: Path, values: list[float]) -> None:
     rows = [(f"a very long name of a run in a sweep {k} " * 3, x) for k, x in enumerate(values)]

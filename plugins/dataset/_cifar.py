@@ -1,7 +1,6 @@
 """CIFAR-10 and CIFAR-100, which torchvision downloads, checks (md5) and decodes."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from experiments import Splits
-from plugins.dataset import _download, _images, _split
+from plugins.dataset import _download, _images, _paths, _split
 
 
 class Settings(Protocol):
@@ -30,7 +29,7 @@ def load(settings: Settings, name: str, *, mean: Sequence[float], std: Sequence[
     from torchvision import datasets
     from torchvision.datasets.utils import check_integrity
 
-    root = Path(settings.root).expanduser()
+    root = _paths.locate(settings.root)
     kind = getattr(datasets, name)
     folder = root / kind.base_folder
     meta = kind.meta["filename"], kind.meta["md5"]

@@ -30,7 +30,9 @@ def sizes(path: Path, dimensions: int) -> tuple[int, ...]:
     magic = bytes([0, 0, 8, dimensions])
     if header[:4] != magic:
         wanted = f"unsigned bytes in {dimensions} dimensions"
-        raise DataError(f"{path}: expected magic {magic.hex()} ({wanted}), found {header[:4].hex()}.")
+        raise DataError(
+            f"{path}: expected magic {magic.hex()} ({wanted}), found {header[:4].hex()}."
+        )
     found = tuple(int.from_bytes(header[i : i + 4]) for i in range(4, length, 4))
     if not 0 < math.prod(found) <= LARGEST - length:
         shape = " x ".join(map(str, found))
@@ -59,10 +61,12 @@ def _bytes(path: Path, most: int) -> bytes:
         # A link within the folder is harmless; one that leaves it may lead to anything.
         if path.is_symlink() and path.resolve().parent != path.parent.resolve():
             raise DataError(f"{path}: expected a file of this folder, found a link out of it.")
-        if not path.is_file() or path.stat().st_size > LARGEST:
-            raise DataError(f"{path}: expected a file of at most {LARGEST} bytes.")
+        if not path.is_file():
+            raise DataError(f"{path}: expected a file, found none.")
+        if (size := path.stat().st_size) > LARGEST:
+            raise DataError(f"{path}: expected at most {LARGEST} bytes, found {size}.")
         with path.open("rb") as file:
-            return file.read(most)
+            return file.read(min(most, size))  # so much memory is set aside before reading
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
 

@@ -6,9 +6,10 @@ import torch
 
 from experiments import DataSpec, Task
 
-# Of ImageNet's red, green and blue, as torchvision's models expect them.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+# Mean and standard deviation of ImageNet's red, green and blue, as torchvision's models expect
+# them, and of a grey made of them (luma: 0.299, 0.587 and 0.114).
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET_GREY = (0.459,), (0.226,)
 
 
 def spec(

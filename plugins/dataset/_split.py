@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from experiments import DataError
+from experiments.seeds import generator
 
 
 def check(val_fraction: float, test_fraction: float) -> None:
@@ -20,10 +21,10 @@ def divide(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the indices of the train, val and test items, each in stored order.
 
-    Items are drawn at random; every class of `targets` gives its share within one item. A fraction
-    above 0 gives at least one item. Raises DataError where none is left to train on.
+    Items are drawn at random; every class of `targets` gives its share to within one item of the
+    val split and two of the test split. A fraction above 0 gives at least one item. Raises DataError where none is left to train on.
     """
-    rest = torch.randperm(len(targets), generator=torch.Generator().manual_seed(seed))
+    rest = torch.randperm(len(targets), generator=generator(seed, "split"))
     rest = rest[targets[rest].argsort(stable=True)]
     parts = []
     for fraction in (val, test):

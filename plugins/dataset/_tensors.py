@@ -9,6 +9,8 @@ from torch.utils.data import TensorDataset
 from experiments import DataSpec, Splits, Task
 from plugins.dataset import _split
 
+_EPS = torch.finfo(torch.float32).eps
+
 
 def splits(
     inputs: Tensor,
@@ -37,7 +39,7 @@ def splits(
         task=Task.classification if classes else Task.regression,
         classes=tuple(classes),
         mean=values.mean(dims).float(),
-        # A feature that never changes stays 0 instead of becoming NaN.
-        std=torch.where(std > 0, std, 1.0).float(),
+        # A feature that never changes, but for rounding, is not scaled up to noise or NaN.
+        std=torch.where(std > _EPS * values.abs().amax(dims), std, 1.0).float(),
     )
     return Splits(spec=spec, train=train, val=val_items, test=test_items, source=source)

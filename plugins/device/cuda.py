@@ -12,7 +12,11 @@ class CUDA(Device):
     def find(self) -> torch.device:
         count = torch.cuda.device_count()
         if not torch.cuda.is_available():
-            raise ConfigError("device=cuda is not there: torch finds no CUDA GPU. Allowed: cpu, auto.")
+            raise ConfigError(
+                "device=cuda is not there: torch finds no CUDA GPU. Allowed: cpu, auto."
+            )
         if self.index >= count:
-            raise ConfigError(f"device.index={self.index} must be below {count}, the GPUs that are there.")
+            raise ConfigError(
+                f"device.index={self.index} must be below {count}, the GPUs that are there."
+            )
         return torch.device("cuda", self.index)

@@ -9,5 +9,7 @@ class MPS(Device):
 
     def find(self) -> torch.device:
         if not torch.backends.mps.is_available():
-            raise ConfigError("device=mps is not there: torch finds no Apple GPU. Allowed: cpu, auto.")
+            raise ConfigError(
+                "device=mps is not there: torch finds no Apple GPU. Allowed: cpu, auto."
+            )
         return torch.device("mps")

@@ -17,8 +17,6 @@ class Adagrad(Optimizer):
     def init(self, param: Tensor) -> State:
         return {"total": torch.zeros_like(param)}
 
-    def update(
-        self, grad: Tensor, param: Tensor, state: State, t: Tensor
-    ) -> tuple[Tensor, State]:
+    def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
         total = state["total"] + grad.square()
         return self.lr * grad / (total.sqrt() + self.eps), {"total": total}

@@ -22,9 +22,7 @@ class AdamW(Optimizer):
     def init(self, param: Tensor) -> State:
         return {"m": torch.zeros_like(param), "v": torch.zeros_like(param)}
 
-    def update(
-        self, grad: Tensor, param: Tensor, state: State, t: Tensor
-    ) -> tuple[Tensor, State]:
+    def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
         m = self.beta1 * state["m"] + (1 - self.beta1) * grad
         v = self.beta2 * state["v"] + (1 - self.beta2) * grad.square()
         m_hat = m / (1 - self.beta1**t)

@@ -18,8 +18,6 @@ class Momentum(Optimizer):
     def init(self, param: Tensor) -> State:
         return {"velocity": torch.zeros_like(param)}
 
-    def update(
-        self, grad: Tensor, param: Tensor, state: State, t: Tensor
-    ) -> tuple[Tensor, State]:
+    def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
         velocity = self.momentum * state["velocity"] + grad
         return self.lr * velocity, {"velocity": velocity}

@@ -17,8 +17,6 @@ class Nesterov(Optimizer):
     def init(self, param: Tensor) -> State:
         return {"velocity": torch.zeros_like(param)}
 
-    def update(
-        self, grad: Tensor, param: Tensor, state: State, t: Tensor
-    ) -> tuple[Tensor, State]:
+    def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
         velocity = self.momentum * state["velocity"] + grad
         return self.lr * (grad + self.momentum * velocity), {"velocity": velocity}

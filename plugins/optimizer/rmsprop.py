@@ -20,9 +20,7 @@ class RMSprop(Optimizer):
     def init(self, param: Tensor) -> State:
         return {"v": torch.zeros_like(param), "b": torch.zeros_like(param)}
 
-    def update(
-        self, grad: Tensor, param: Tensor, state: State, t: Tensor
-    ) -> tuple[Tensor, State]:
+    def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
         v = self.decay * state["v"] + (1 - self.decay) * grad.square()
         b = self.momentum * state["b"] + grad / (v.sqrt() + self.eps)
         return self.lr * b, {"v": v, "b": b}

@@ -9,7 +9,5 @@ class SGD(Optimizer):
 
     lr: float = number(0.1, at_least=0)
 
-    def update(
-        self, grad: Tensor, param: Tensor, state: State, t: Tensor
-    ) -> tuple[Tensor, State]:
+    def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
         return self.lr * grad, state

@@ -11,4 +11,5 @@ class Step(Schedule):
     gamma: float = number(0.1, above=0)
 
     def factor(self, time: Tensor, total: Tensor) -> Tensor:
-        return self.gamma ** (time / self.every).floor()
+        # A ratio such as 0.3 / 0.1 comes out just below its whole number.
+        return self.gamma ** (time / self.every + 1e-9).floor()

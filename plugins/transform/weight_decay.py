@@ -27,7 +27,9 @@ class WeightDecay(Transform):
         for word in self.skip:
             if word not in _ROLES and not any(fnmatch(name, word) for name in names):
                 allowed = options(word, [*_ROLES, *names])
-                raise ConfigError(f"transform.weight_decay.skip={word} fits no parameter; {allowed}")
+                raise ConfigError(
+                    f"transform.weight_decay.skip={word} fits no parameter; {allowed}"
+                )
         mask = torch.ones_like(param)
         for part in layout:
             if any(word == part.role or fnmatch(part.name, word) for word in self.skip):

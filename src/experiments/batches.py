@@ -1,5 +1,6 @@
 """Batches, in an order that the seed and the epoch alone decide."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,14 +37,15 @@ class Batches:
         self.batch_size = batch_size
         self._items, self._spec, self._workers = items, spec, workers
         self._device, self._dtype = device, dtype
-        self._mean, self._std = spec.mean.to(device, dtype), spec.std.to(device, dtype)
+        self._mean = torch.as_tensor(spec.mean, dtype=dtype, device=device)
+        self._std = torch.as_tensor(spec.std, dtype=dtype, device=device)
         self._tensors: tuple[Tensor, ...] | None = None
         if resident and isinstance(items, TensorDataset):
             self._tensors = tuple(tensor.to(device) for tensor in items.tensors)
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
-        return -(-self.size // self.batch_size)
+        return math.ceil(self.size / self.batch_size)
 
     def epoch(self, epoch: int, seeds: Sequence[int], skip: int = 0) -> Iterator[Batch]:
         """Yield the batches of epoch 1, 2, ... after the first `skip`, shuffled."""

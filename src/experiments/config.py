@@ -1,13 +1,10 @@
 """From a command line and `conf/` to a typed Experiment that holds the chosen plugins."""
 
 import copy
-import dataclasses
-import secrets
-import time
-from collections.abc import Iterator, Sequence
-from enum import Enum
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -15,18 +12,27 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, ListConfig, OmegaConf, errors, open_dict, read_write
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, errors, open_dict, read_write
 
-from experiments import bounds, discovery, registry
+from experiments import discovery, registry, validation
 from experiments.errors import ConfigError, options
-from experiments.interfaces import Plugin
 from experiments.settings import Experiment
 
 # Kinds of which an experiment takes several, each under its own name.
 SEVERAL = ("transform", "metric")
 
 
-def publish(root: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a command line asks for; `folder` is the run's or, of a sweep, that of all its runs."""
+
+    experiment: Experiment
+    multirun: bool
+    folder: Path
+
+
+def publish(root: Path, run_id: str) -> None:
     """Give Hydra every plugin as an option of its kind, and the values that `conf/` asks for."""
     store = ConfigStore.instance()
     store.store(name="schema", node=Experiment)
@@ -35,24 +41,29 @@ def publish(root: Path) -> None:
             package = f"{kind}.{name}" if kind in SEVERAL else kind
             store.store(group=kind, name=name, node=plugin, package=package)
     OmegaConf.register_new_resolver("checkout", lambda: str(root), replace=True)
-    OmegaConf.register_new_resolver("run_id", new_run_id, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("run_id", lambda: run_id, replace=True)
+    scratch = Path(tempfile.gettempdir()) / f"experiments-{run_id}"
+    OmegaConf.register_new_resolver("scratch", lambda: str(scratch), replace=True)
 
 
-def new_run_id() -> str:
-    """Return a name for a run's folder that sorts by time and that no other run has."""
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+def plan(root: Path, name: str, overrides: Sequence[str], *, multirun: bool) -> Plan:
+    """Compose what a command line asks for, without making a folder; raise ConfigError.
 
-
-def check(root: Path, name: str, overrides: Sequence[str], *, multirun: bool) -> Experiment:
-    """Return the experiment of a command line; of a sweep the first, with every value tried.
-
-    A sweep's values are tried one by one beside the first of the others. Raises ConfigError.
+    A sweep's values are tried one by one, each beside the first of the others; the experiment is
+    that of the first job.
     """
     try:
         with initialize_config_dir(str(root / "conf"), version_base="1.3"):
-            if not multirun:
-                return build(compose(name, list(overrides)))
-            return _check_sweep(name, overrides)
+            parsed = _parse(overrides)
+            swept = {o.get_key_element() for o in parsed if o.is_sweep_override()}
+            fixed = [o.input_line for o in parsed if not o.is_sweep_override()]
+            if not multirun and not swept:
+                cfg = compose(name, fixed, return_hydra_config=True)
+                if cfg.hydra.mode is not RunMode.MULTIRUN:
+                    return Plan(_strip(cfg), False, Path(cfg.hydra.run.dir))
+            elif not multirun and not any(o.startswith("hydra.mode=") for o in fixed):
+                raise ConfigError(f"{min(swept)} has several values; add -m to sweep over them.")
+            return _plan_sweep(name, parsed)
     except (HydraException, errors.OmegaConfBaseException, ValueError) as error:
         raise translated(error) from error
 
@@ -60,12 +71,14 @@ def check(root: Path, name: str, overrides: Sequence[str], *, multirun: bool) ->
 def build(cfg: DictConfig) -> Experiment:
     """Return the experiment that a composed configuration describes, or raise ConfigError."""
     try:
-        for problem in _problems(cfg, ""):
+        for problem in validation.problems(cfg):
             raise ConfigError(problem)
         experiment: Experiment = OmegaConf.to_object(cfg)  # type: ignore[assignment]
     except errors.OmegaConfBaseException as error:
         raise translated(error) from error
-    _check_schedules(experiment)
+    for problem in validation.misfits(experiment):
+        raise ConfigError(problem)
+    experiment.device.find()
     return experiment
 
 
@@ -73,136 +86,62 @@ def translated(error: BaseException) -> ConfigError:
     """Return Hydra's or omegaconf's error as one line: key, value, allowed, nearest."""
     if isinstance(error, MissingConfigException):
         return ConfigError(_no_such_option(error))
+    if isinstance(error, OverrideParseException):
+        return ConfigError(f"'{error.override}' is no setting of the form key=value.")
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    if not isinstance(cause, errors.OmegaConfBaseException) or not cause.full_key:
-        return ConfigError(_one_line(error))
-    if isinstance(cause, (errors.ConfigKeyError, errors.ConfigAttributeError)):
-        return ConfigError(_no_such_key(str(cause.full_key), cause.object_type))
-    value = "" if cause.value is None else f"={cause.value}"
-    return ConfigError(f"{cause.full_key}{value}: {str(cause.msg).splitlines()[0]}.")
+    if isinstance(cause, errors.OmegaConfBaseException) and cause.full_key:
+        return ConfigError(validation.one_line(cause))
+    return ConfigError(" ".join(str(error).split()))
 
 
-def describe(value: Any) -> Any:
-    """Return settings as plain data, each plugin with its kind and name under `plugin`."""
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, dict):
-        return {key: describe(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [describe(item) for item in value]
-    if not dataclasses.is_dataclass(value):
-        return value
-    own = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Plugin):
-        cls = type(value)
-        return {"plugin": f"{registry.kind_of(cls)}/{registry.name_of(cls)}", **own}
-    return own
+def _strip(cfg: DictConfig) -> Experiment:
+    with read_write(cfg), open_dict(cfg):
+        hydra = cfg.pop("hydra")
+        experiment = build(cfg)
+        cfg.hydra = hydra
+    return experiment
 
 
-def restore(description: dict[str, Any]) -> Any:
-    """Return the plugin that `describe` described."""
-    kind, name = description["plugin"].split("/")
-    fields = {key: value for key, value in description.items() if key != "plugin"}
-    schema = OmegaConf.structured(registry.lookup(kind, name))
-    return OmegaConf.to_object(OmegaConf.merge(schema, fields))
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return plain data as dotted names: {"model": "mlp", "model.hidden": [128], ...}."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if key == "plugin":
-            flat[prefix.removesuffix(".")] = value.partition("/")[2]
-        elif isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _check_sweep(name: str, overrides: Sequence[str]) -> Experiment:
-    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    parsed = parser.parse_overrides(list(overrides))
+def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
     fixed = [o.input_line for o in parsed if not o.is_sweep_override()]
-    probe = compose(name, fixed, return_hydra_config=True)
-    presets = [f"{key}={value}" for key, value in (probe.hydra.sweeper.params or {}).items()]
-    parsed += parser.parse_overrides(presets)
-    swept = {o.get_key_element(): _values(o) for o in parsed if o.is_sweep_override()}
-    first = [*fixed, *(f"{key}={values[0]}" for key, values in swept.items())]
-    first += [o.input_line for o in parser.parse_overrides(presets) if not o.is_sweep_override()]
+    hydra = compose(name, fixed, return_hydra_config=True).hydra
+    presets = _parse([f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()])
+    # A later setting of the same key wins, as in Hydra's sweeper.
+    choices = {o.get_key_element(): _choices(o) for o in [*presets, *parsed]}
+    first = [lines[0] for lines in choices.values()]
     base = compose(name, first)
-    for key, values in swept.items():
-        for value in values[1:]:
-            build(_with(base, name, first, key, value))
-    return build(base)
+    for lines in choices.values():
+        for line in lines[1:]:
+            build(_changed(base, name, first, line))
+    return Plan(build(base), True, Path(hydra.sweep.dir))
 
 
-def _values(override: Override) -> list[str]:
-    values = list(override.sweep_string_iterator())
-    if not values:
+def _parse(overrides: Sequence[str]) -> list[Override]:
+    loader = GlobalHydra.instance().config_loader()
+    return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+
+
+def _choices(override: Override) -> list[str]:
+    if not override.is_sweep_override():
+        return [override.input_line or ""]
+    lines = [f"{override.get_key_element()}={v}" for v in override.sweep_string_iterator()]
+    if not lines:
         raise ConfigError(f"{override.input_line}: there is nothing to sweep over.")
-    return values
+    return lines
 
 
-def _with(base: DictConfig, name: str, first: list[str], key: str, value: str) -> DictConfig:
+def _changed(base: DictConfig, name: str, first: Sequence[str], line: str) -> DictConfig:
+    key = line.partition("=")[0]
     path = key.lstrip("+~")
     if path in registry.KINDS or OmegaConf.select(base, path) is None or "@" in path:
         # A later override of the same key wins only where Hydra merges values, so replace it.
-        return compose(name, [o for o in first if not o.startswith(f"{key}=")] + [f"{key}={value}"])
+        return compose(name, [*(o for o in first if not o.startswith(f"{key}=")), line])
     changed = copy.deepcopy(base)
-    parsed = OverridesParser.create().parse_override(f"{key}={value}").value()
     with read_write(changed), open_dict(changed):
-        OmegaConf.update(changed, path, parsed)
+        OmegaConf.update(changed, path, OverridesParser.create().parse_override(line).value())
     return changed
-
-
-def _problems(node: DictConfig, prefix: str) -> Iterator[str]:
-    fields = _fields(OmegaConf.get_type(node))
-    for key in map(str, node):
-        if OmegaConf.is_missing(node, key):
-            yield f"{prefix}{key} is not set; give it a value."
-            continue
-        if fields and key not in fields:
-            yield _no_such_key(f"{prefix}{key}", OmegaConf.get_type(node))
-        value = node[key]
-        if isinstance(value, DictConfig):
-            yield from _problems(value, f"{prefix}{key}.")
-        elif fields and (problem := bounds.problem(fields[key], _plain(value))):
-            yield f"{prefix}{key}={value}: {problem}."
-    if issubclass(OmegaConf.get_type(node) or object, Plugin):
-        yield from _refusals(node, prefix.removesuffix("."))
-
-
-def _refusals(node: DictConfig, key: str) -> Iterator[str]:
-    try:
-        OmegaConf.to_object(node)
-    except (ValueError, TypeError) as error:  # of the plugin's own __post_init__
-        if isinstance(error, errors.OmegaConfBaseException):
-            raise
-        yield f"{key}: {error}"
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, ListConfig) else value
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, OverrideParseException):
-        return f"'{error.override}' is no setting of the form key=value."
-    return " ".join(str(error).split())
-
-
-def _fields(cls: type[Any] | None) -> dict[str, dataclasses.Field[Any]]:
-    if cls is None or not dataclasses.is_dataclass(cls):
-        return {}
-    return {field.name: field for field in dataclasses.fields(cls)}
-
-
-def _no_such_key(key: str, owner: type[Any] | None) -> str:
-    last = key.rpartition(".")[2]
-    return f"There is no setting {key}; {options(last, _fields(owner))}"
 
 
 def _no_such_option(error: MissingConfigException) -> str:
@@ -212,12 +151,3 @@ def _no_such_option(error: MissingConfigException) -> str:
         return cause
     known = error.options or list(registry.plugins(group) if group in registry.KINDS else ())
     return f"There is no {group}={name}; {options(name, known)}" if group else str(error)
-
-
-def _check_schedules(experiment: Experiment) -> None:
-    rule = experiment.optimizer
-    numbers = {f.name for f in dataclasses.fields(rule) if isinstance(getattr(rule, f.name), float)}
-    for name in experiment.schedules:
-        if name == "lr" or name not in numbers:
-            hint = "use schedule=... for lr" if name == "lr" else options(name, numbers - {"lr"})
-            raise ConfigError(f"schedules.{name}: it is no schedulable number of the rule; {hint}")

@@ -39,7 +39,9 @@ def evaluate(
 def outputs_of(model: Forward, tensors: Tensors, batches: Batches) -> tuple[Tensor, Tensor]:
     """Return the outputs [N, ...] and targets [N] of one pass of a split, on the CPU."""
     model.train(False)
-    parts = [(model(tensors, inputs).cpu(), targets.cpu()) for inputs, targets in batches.in_order()]
+    parts = [
+        (model(tensors, inputs).cpu(), targets.cpu()) for inputs, targets in batches.in_order()
+    ]
     model.train()
     outputs, targets = zip(*parts, strict=True)
     return torch.cat(outputs), torch.cat(targets)

@@ -34,12 +34,14 @@ _STYLE: Any = {
     "legend.frameon": False,
 }
 _WIDTH, _DPI = 8.0, 150  # inches, and dots per inch: 1200 pixels
+_LARGEST = 1e250  # a value drawn; the axis' margin beyond it must still be a float64
 
 
 def curves(path: Path, series: Series, *, title: str, ylabel: str, log_y: bool = False) -> None:
     """Draw values over steps; crosses at the top edge stand for values that are not finite."""
     looks = cycle(product(("-", "--", ":"), _PALETTE))
-    positive = any(0 < value < math.inf for points in series.values() for _, value in points)
+    values = [value for points in series.values() for _, value in points]
+    positive = any(1 / _LARGEST <= value < math.inf for value in values)
     with _figure(path, title=title, size=(_WIDTH, 4.8)) as figure:
         axes = figure.add_subplot(xlabel="step", ylabel=ylabel)
         for (name, points), (line, color) in zip(series.items(), looks, strict=False):
@@ -167,7 +169,8 @@ def _curve(axes: "Axes", points: Points, *, label: str, **look: Any) -> None:
     """Draw one series in a look, a colour and a line style: a long one pale under its mean."""
     xy = torch.tensor(points, dtype=torch.float64).reshape(-1, 2).T
     lost = xy[0, ~xy[1].isfinite()].tolist()
-    xy = xy.where(xy.isfinite(), math.nan)
+    xy = xy.where(xy.isfinite(), math.nan).clamp(-_LARGEST, _LARGEST)
+    xy = xy.masked_fill(xy.abs() < 1 / _LARGEST, 0)
     if len(points) > 200:
         axes.plot(*xy.numpy(), **look, linewidth=0.6, alpha=0.3)
         width = len(points) // 40

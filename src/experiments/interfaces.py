@@ -1,20 +1,27 @@
-"""What a plugin of each kind is and does, and the few records that pass between them."""
+"""What a plugin of each kind is and does, and the few records that pass between them.
+
+torch is imported for types alone: the process that uploads results starts without it.
+"""
+
+from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, ClassVar
-
-import torch
-from torch import Tensor, nn
-from torch.utils import data
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from experiments.bounds import number
 
-Tensors = dict[str, Tensor]
-State = dict[str, Tensor]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+    from torch import Tensor, nn
+    from torch.utils import data
+
+Tensors: TypeAlias = "dict[str, Tensor]"
+State: TypeAlias = "dict[str, Tensor]"
 
 
 class Task(Enum):
@@ -51,8 +58,8 @@ class DataSpec:
     input_shape: tuple[int, ...]
     task: Task
     classes: tuple[str, ...] = ()
-    mean: Tensor = field(default_factory=lambda: torch.tensor(0.0))
-    std: Tensor = field(default_factory=lambda: torch.tensor(1.0))
+    mean: Tensor | float = 0.0
+    std: Tensor | float = 1.0
 
     @property
     def features(self) -> int:
@@ -83,7 +90,7 @@ class Splits:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Raw tensors, and the function that computes outputs [B, ...] from them and inputs [B, ...]."""
+    """Raw tensors, and the function that computes outputs [B, ...] from inputs [B, ...]."""
 
     tensors: Tensors
     forward: Callable[[Tensors, Tensor], Tensor]
@@ -105,7 +112,7 @@ class Parameter:
 
 
 @dataclass(kw_only=True, slots=True)
-class Plugin(ABC):
+class Plugin(ABC):  # noqa: B024 - each kind adds its own abstract methods
     """A registered class whose fields are its configuration."""
 
 
@@ -138,9 +145,7 @@ class Optimizer(Plugin):
         return {}
 
     @abstractmethod
-    def update(
-        self, grad: Tensor, param: Tensor, state: State, t: Tensor
-    ) -> tuple[Tensor, State]:
+    def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
         """Return the step and the next state at step t = 1, 2, ...
 
         Numbers among the fields are 0-d tensors here: use them by arithmetic, never in an `if`.
@@ -184,7 +189,7 @@ class Loss(Plugin):
 
     tasks: ClassVar[frozenset[Task]]
 
-    def fit(self, spec: DataSpec) -> "Loss":
+    def fit(self, spec: DataSpec) -> Loss:
         """Return the loss to use for such data."""
         return self
 

@@ -6,13 +6,15 @@ another process.
 
 | event      | fields                                                                            |
 |------------|-----------------------------------------------------------------------------------|
-| `start`    | `run_id`, `parent_id` or null, `experiment`, `name`, `tags`, `params`             |
+| `start`    | `run_id`, `parent_id` or null, `experiment` of MLflow, `name`, `overrides`,       |
+|            | `tags`, `params`, `config`                                                        |
 | `metrics`  | `step`, `values`: name to number                                                  |
 | `series`   | `first`, `values`: name to the numbers of the steps first, first + 1, ...         |
 | `tags`     | `values`: name to text                                                            |
 | `dataset`  | `name`, `digest`, `source`, `profile` (text), `context` (`training`)              |
 | `artifact` | `path` in the run's folder, `folder` of the run's artifacts to put it in          |
-| `model`    | `path` of the checkpoint in the run's folder, `input_shape`, `outputs`            |
+| `model`    | `path` of the checkpoint in the run's folder, `input_shape`, `outputs`, and the   |
+|            | `module` and `source` of the model's plugin                                       |
 | `end`      | `status`: FINISHED, FAILED or KILLED                                              |
 """
 

@@ -40,9 +40,7 @@ class Params:
         # A plain run trains the network's own tensors, so that a module needs no substitution in
         # its forward pass; lanes train new leaves.
         own = initial_tensors(networks[0]) if len(rows) == 1 else {}
-        self.tensors = {
-            name: _leaf(own.get(name), values[name], grads[name]) for name in values
-        }
+        self.tensors = {name: _leaf(own.get(name), values[name], grads[name]) for name in values}
 
     @property
     def lanes(self) -> int | None:

@@ -1,27 +1,77 @@
 """Where a run comes from: code, versions, machine, command."""
 
 import getpass
+import hashlib
+import json
 import os
 import platform
 import shlex
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.utils.data import TensorDataset
+
+from experiments.description import describe, flatten
+from experiments.interfaces import Splits
+from experiments.settings import Experiment
 
 _PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "mlflow")
 
 
-def tags(root: Path, overrides: Sequence[str], device: torch.device) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which run this is: our id, its parent's in a sweep, its name, and the command's settings."""
+
+    run_id: str
+    parent_id: str | None
+    name: str
+    overrides: Sequence[str]
+
+
+def start_event(experiment: Experiment, identity: Identity, root: Path) -> dict[str, Any]:
+    """Return the fields of the journal's first event."""
+    config = describe(experiment)
+    return {
+        "run_id": identity.run_id,
+        "parent_id": identity.parent_id,
+        "experiment": experiment.tracking.experiment,
+        "name": identity.name,
+        "overrides": list(identity.overrides),
+        "params": flatten(config),
+        "tags": tags(root, identity.overrides),
+        "config": config,
+    }
+
+
+def dataset_event(splits: Splits, name: str) -> dict[str, Any]:
+    """Return what the journal says of a data set: name, source, sizes, and a digest of it all."""
+    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
+    sizes = {split: len(items) for split, items in parts.items()}  # type: ignore[arg-type]
+    digest = hashlib.sha256(json.dumps(sizes).encode())
+    for items in parts.values():
+        for tensor in items.tensors if isinstance(items, TensorDataset) else ():
+            digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy())
+    return {
+        "name": name,
+        "digest": digest.hexdigest()[:16],
+        "source": splits.source,
+        "profile": json.dumps(sizes),
+        "context": "training",
+    }
+
+
+def tags(root: Path, overrides: Sequence[str]) -> dict[str, str]:
     """Return what MLflow shows beside a run, under MLflow's own names where it has them."""
     return {
         "mlflow.source.name": "run.py",
         "mlflow.source.type": "LOCAL",
         "mlflow.user": _user(),
         "command": command(overrides),
-        "device": device_name(device),
         "python": platform.python_version(),
         "platform": platform.platform(),
         **{f"version.{package}": version(package) for package in _PACKAGES},

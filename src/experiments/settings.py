@@ -42,6 +42,7 @@ class Evaluate:
     every: int = number(1, at_least=1)
     unit: Unit = Unit.epoch
     batch_size: int = number(1000, at_least=1)
+    train: bool = False  # evaluate the train split too
 
 
 @dataclass(kw_only=True, slots=True)
@@ -60,6 +61,7 @@ class Tracking:
     mode: TrackingMode = TrackingMode.mlflow
     uri: str | None = None  # null: $MLFLOW_TRACKING_URI, else mlflow.db in the checkout
     experiment: str = "experiments"  # of MLflow
+    name: str | None = None  # of the run; null: its model, rule and data set, or what a sweep varies
     wait: float = number(60.0, at_least=0)  # seconds for the upload to finish after the run
     figures: bool = True
     model: bool = True  # log a model that MLflow can load and serve
@@ -92,5 +94,5 @@ class Experiment:
     evaluate: Evaluate = field(default_factory=Evaluate)
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
     tracking: Tracking = field(default_factory=Tracking)
-    output: str = "runs"  # the folder of all runs' folders
+    output: str = MISSING  # the folder of all runs' folders
     plugin_path: list[str] = field(default_factory=list)  # more folders with plugins

@@ -1,5 +1,6 @@
 """Everything a run needs before its first step, made from its settings."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from experiments.interfaces import (
     Precision,
     Splits,
     Task,
+    Unit,
 )
 from experiments.params import Params
 from experiments.rule import Rule
@@ -44,6 +46,12 @@ class Session:
     monitor: str
     higher_is_better: bool
 
+    def is_evaluated(self, t: int) -> bool:
+        """Say whether the val split is evaluated after step `t`."""
+        evaluate = self.experiment.evaluate
+        unit = 1 if evaluate.unit is Unit.step else self.steps_per_epoch
+        return t % (evaluate.every * unit) == 0 or t == self.total_steps
+
 
 def prepare(experiment: Experiment) -> Session:
     """Find the device, load the data, and build network, rule and metrics.
@@ -62,7 +70,7 @@ def prepare(experiment: Experiment) -> Session:
     model = Forward([network], params, experiment.device.precision)
     _probe(experiment, splits.spec, model, params, batches["train"])
 
-    steps_per_epoch = -(-len(batches["train"]) // experiment.accumulate)
+    steps_per_epoch = math.ceil(len(batches["train"]) / experiment.accumulate)
     total_steps = experiment.epochs * steps_per_epoch
     total_steps = min(total_steps, experiment.max_steps or total_steps)
     schedules = {"lr": experiment.schedule, **experiment.schedules}
@@ -188,7 +196,7 @@ def _probe(
     expected = [len(inputs), spec.outputs]
     if list(outputs.shape) != expected:
         raise ConfigError(
-            f"{_pair(experiment)}: outputs have shape {list(outputs.shape)} and must have {expected}."
+            f"{_pair(experiment)}: outputs of shape {list(outputs.shape)} must be {expected}."
         )
 
 

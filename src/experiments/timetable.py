@@ -65,7 +65,7 @@ class Timetable:
         # The first step is at time 0, so that training starts at the schedule's first value.
         schedule = filled(schedule, values)
         scale = 1 if schedule.unit is Unit.step else self._steps_per_epoch
-        now, total = (times - 1) / scale, torch.as_tensor(self._total_steps / scale)
+        now, total = (times - 1) / scale, times.new_tensor(self._total_steps / scale)
         warmup = torch.as_tensor(schedule.warmup)
         rising = times / scale / warmup.clamp(min=1e-12)
         later = schedule.factor((now - warmup).clamp(min=0), (total - warmup).clamp(min=1e-12))
