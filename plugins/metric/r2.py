@@ -12,9 +12,10 @@ class R2(Metric):
     default = True
 
     def statistics(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        residual = (targets - outputs.squeeze(-1)).square().sum()
-        count = torch.ones_like(targets).sum()
-        return torch.stack([residual, targets.sum(), targets.square().sum(), count])
+        # In float64, which not every GPU has: the variance is a difference of large numbers.
+        preds, truth = outputs.squeeze(-1).cpu().double(), targets.cpu().double()
+        residual, count = (truth - preds).square().sum(), torch.ones_like(truth).sum()
+        return torch.stack([residual, truth.sum(), truth.square().sum(), count])
 
     def value(self, total: Tensor) -> Tensor:
         residual, first, second, count = total

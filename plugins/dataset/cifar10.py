@@ -1,0 +1,19 @@
+from experiments import Dataset, Splits, number, register
+from plugins.dataset import _cifar
+
+
+@register("cifar10")
+class CIFAR10(Dataset):
+    """60,000 colour pictures of 32 x 32 pixels in 10 classes (Krizhevsky, 2009).
+
+    The test split is the official one of 10,000; the val split is drawn from the other 50,000.
+    """
+
+    root: str = "data"  # the folder that holds cifar-10-batches-py
+    download: bool = False
+    val_fraction: float = number(0.1, at_least=0, below=1)  # 0: val is the test split
+    split_seed: int = number(0, at_least=0)
+
+    def load(self) -> Splits:
+        mean, std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+        return _cifar.load(self, "CIFAR10", mean=mean, std=std)

@@ -1,0 +1,21 @@
+from experiments import Dataset, Splits, number, register
+from plugins.dataset import _images, _mnist
+
+CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+
+
+@register("kmnist")
+class KMNIST(Dataset):
+    """70,000 cursive Japanese characters of 28 x 28 pixels (Clanuwat et al., 2018).
+
+    The test split is the official one of 10,000; the val split is drawn from the other 60,000.
+    """
+
+    root: str = "data"  # the folder that holds KMNIST/raw
+    download: bool = False
+    val_fraction: float = number(0.1, at_least=0, below=1)  # 0: val is the test split
+    split_seed: int = number(0, at_least=0)
+
+    def load(self) -> Splits:
+        spec = _images.spec(_mnist.SIDE, CLASSES, mean=[0.1918], std=[0.3483])
+        return _mnist.load(self, "KMNIST", spec)

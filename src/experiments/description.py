@@ -1,0 +1,48 @@
+"""Settings as plain data that can be stored, and plugins made again from it."""
+
+import dataclasses
+from enum import Enum
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from experiments import registry
+from experiments.interfaces import Plugin
+
+
+def describe(value: Any) -> Any:
+    """Return settings as plain data, each plugin with its kind and name under `plugin`."""
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, dict):
+        return {key: describe(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [describe(item) for item in value]
+    if not dataclasses.is_dataclass(value):
+        return value
+    own = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Plugin):
+        cls = type(value)
+        return {"plugin": f"{registry.kind_of(cls)}/{registry.name_of(cls)}", **own}
+    return own
+
+
+def restore(description: dict[str, Any]) -> Any:
+    """Return the plugin that `describe` described."""
+    kind, name = description["plugin"].split("/")
+    fields = {key: value for key, value in description.items() if key != "plugin"}
+    schema = OmegaConf.structured(registry.lookup(kind, name))
+    return OmegaConf.to_object(OmegaConf.merge(schema, fields))
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return plain data as dotted names: {"model": "mlp", "model.hidden": [128], ...}."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if key == "plugin":
+            flat[prefix.removesuffix(".")] = value.partition("/")[2]
+        elif isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,131 @@
+"""How a run ended: its result, its files, and what its page in MLflow says first."""
+
+import json
+import logging
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments import registry, report
+from experiments.errors import DivergedError
+from experiments.history import History
+from experiments.journal import Tracker
+from experiments.setup import Session
+from experiments.tables import markdown_table
+
+FILE = "result.json"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """A run's outcome: status is finished, diverged or failed; metrics are best, final and test."""
+
+    status: str
+    reason: str
+    step: int
+    seconds: float
+    monitor: str
+    higher_is_better: bool
+    metrics: dict[str, float]
+
+    @property
+    def value(self) -> float:
+        """The best value of the monitored metric, NaN where there is none."""
+        return self.metrics.get(f"best/{self.monitor}", float("nan"))
+
+
+def unfinished(status: str = "failed", reason: str = "it left no result") -> Result:
+    """Return the result of a run that did not come to its end."""
+    return Result(
+        status=status,
+        reason=reason,
+        step=0,
+        seconds=0.0,
+        monitor="",
+        higher_is_better=True,
+        metrics={},
+    )
+
+
+def read(folder: Path) -> Result | None:
+    """Return the result that stands in a run's folder, if one does."""
+    try:
+        return Result(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def announce(result: Result, history: History) -> None:
+    """Print the result table and why the run ended."""
+    log.info("\n%s\n", report.metrics_table(result.metrics))
+    best = f"{history.monitor} {result.value:.4f} at step {history.best_step}"
+    log.info("best     %s", best)
+    log.info("stopped  %s, after %d steps and %.1f s", result.reason, result.step, result.seconds)
+
+
+def hand_over(
+    session: Session, tracker: Tracker, history: History, result: Result, start: Mapping[str, Any]
+) -> None:
+    """Draw the figures, and give the tracker every file of the run and its description."""
+    if tracker.folder is None:
+        return
+    if session.experiment.tracking.figures:
+        for name in report.draw(session, history, tracker.folder / "figures"):
+            tracker.artifact(f"figures/{name}", "figures")
+    for path in sorted(tracker.folder.glob("checkpoints/*.safetensors")):
+        tracker.artifact(f"checkpoints/{path.name}", "checkpoints")
+    if session.experiment.tracking.model:
+        _add_model(tracker, session)
+    write(tracker, FILE, json.dumps(asdict(result), indent=2))
+    tracker.add("tags", values={"mlflow.note.content": _note(result, start)})
+
+
+def record_failure(tracker: Tracker, error: Exception) -> None:
+    """Keep the traceback and the result of a run that an error ended."""
+    status = "diverged" if isinstance(error, DivergedError) else "failed"
+    result = unfinished(status, str(error) or type(error).__name__)
+    write(tracker, FILE, json.dumps(asdict(result), indent=2))
+    write(tracker, "error.txt", "".join(traceback.format_exception(error)))
+    tracker.add("tags", values={"mlflow.note.content": f"**{type(error).__name__}**: {error}"})
+
+
+def hand_over_logs(tracker: Tracker) -> None:
+    """Give the tracker what the run has printed so far."""
+    if tracker.folder is not None:
+        for path in sorted(tracker.folder.glob("*.log")):
+            tracker.artifact(path.name)
+
+
+def write(tracker: Tracker, name: str, text: str) -> None:
+    """Write a text file into the run's folder, where there is one, and hand it over."""
+    if tracker.folder is not None:
+        (tracker.folder / name).write_text(text.rstrip() + "\n", encoding="utf-8")
+        tracker.artifact(name)
+
+
+def _add_model(tracker: Tracker, session: Session) -> None:
+    model = type(session.experiment.model)
+    tracker.add(
+        "model",
+        path="checkpoints/best.safetensors",
+        input_shape=session.splits.spec.input_shape,
+        outputs=session.splits.spec.outputs,
+        module=model.__module__,
+        source=registry.source(model),
+    )
+
+
+def _note(result: Result, start: Mapping[str, Any]) -> str:
+    rows = [[name, str(value)] for name, value in start["params"].items() if "." not in name]
+    return "\n\n".join(
+        [
+            f"**{result.monitor} {result.value:.4f}** — stopped by {result.reason}, "
+            f"{result.step} steps in {result.seconds:.1f} s.",
+            report.metrics_table(result.metrics, markdown=True),
+            markdown_table(["setting", "value"], rows),
+            f"Again: `{start['tags']['command']}`",
+        ]
+    )

@@ -1,0 +1,72 @@
+"""Say what is wrong with a composed configuration: key, value, what is allowed, nearest name."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf, errors
+
+from experiments import bounds
+from experiments.errors import options
+from experiments.interfaces import Plugin
+from experiments.settings import Experiment
+
+
+def problems(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Yield what is missing, unknown, out of bounds or refused by a plugin, each as one line."""
+    fields = _fields(OmegaConf.get_type(node))
+    for key in map(str, node):
+        if fields and key not in fields:
+            yield no_such_key(f"{prefix}{key}", OmegaConf.get_type(node))
+        if OmegaConf.is_missing(node, key):
+            yield f"{prefix}{key} is not set; give it a value."
+            continue
+        value = node[key]
+        if isinstance(value, DictConfig):
+            yield from problems(value, f"{prefix}{key}.")
+        elif fields and (problem := bounds.problem(fields[key], _plain(value))):
+            yield f"{prefix}{key}={value}: {problem}."
+    if issubclass(OmegaConf.get_type(node) or object, Plugin):
+        yield from _refusals(node, prefix.removesuffix("."))
+
+
+def misfits(experiment: Experiment) -> Iterator[str]:
+    """Yield what only the whole experiment shows to be wrong."""
+    rule = experiment.optimizer
+    numbers = {f.name for f in dataclasses.fields(rule) if isinstance(getattr(rule, f.name), float)}
+    for name in experiment.schedules:
+        if name == "lr" or name not in numbers:
+            hint = "use schedule=... for lr" if name == "lr" else options(name, numbers - {"lr"})
+            yield f"schedules.{name}: it is no schedulable number of the rule; {hint}"
+
+
+def no_such_key(key: str, owner: type[Any] | None) -> str:
+    """Say that a class has no such field, and which it has."""
+    return f"There is no setting {key}; {options(key.rpartition('.')[2], _fields(owner))}"
+
+
+def one_line(error: errors.OmegaConfBaseException) -> str:
+    """Return omegaconf's error about one key as one line."""
+    if isinstance(error, (errors.ConfigKeyError, errors.ConfigAttributeError)):
+        return no_such_key(str(error.full_key), error.object_type)
+    value = "" if error.value is None else f"={error.value}"
+    return f"{error.full_key}{value}: {str(error.msg).splitlines()[0]}."
+
+
+def _refusals(node: DictConfig, key: str) -> Iterator[str]:
+    try:
+        OmegaConf.to_object(node)
+    except errors.OmegaConfBaseException:
+        raise
+    except (ValueError, TypeError) as error:  # of the plugin's own __post_init__
+        yield f"{key}: {error}"
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, ListConfig) else value
+
+
+def _fields(cls: type[Any] | None) -> dict[str, dataclasses.Field[Any]]:
+    if cls is None or not dataclasses.is_dataclass(cls):
+        return {}
+    return {field.name: field for field in dataclasses.fields(cls)}
