@@ -61,7 +61,9 @@ class Tracking:
     mode: TrackingMode = TrackingMode.mlflow
     uri: str | None = None  # null: $MLFLOW_TRACKING_URI, else mlflow.db in the checkout
     experiment: str = "experiments"  # of MLflow
-    name: str | None = None  # of the run; null: its model, rule and data set, or what a sweep varies
+    name: str | None = (
+        None  # of the run; null: its model, rule and data set, or what a sweep varies
+    )
     wait: float = number(60.0, at_least=0)  # seconds for the upload to finish after the run
     figures: bool = True
     model: bool = True  # log a model that MLflow can load and serve
