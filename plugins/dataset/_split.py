@@ -22,7 +22,8 @@ def divide(
     """Return the indices of the train, val and test items, each in stored order.
 
     Items are drawn at random; every class of `targets` gives its share to within one item of the
-    val split and two of the test split. A fraction above 0 gives at least one item. Raises DataError where none is left to train on.
+    val split and two of the test split. A fraction above 0 gives at least one item. Raises
+    DataError where none is left to train on.
     """
     rest = torch.randperm(len(targets), generator=generator(seed, "split"))
     rest = rest[targets[rest].argsort(stable=True)]

@@ -24,4 +24,5 @@ class F1(Metric):
     def value(self, total: Tensor) -> Tensor:
         hits, occurrences = total.unflatten(-1, (2, -1))
         seen = occurrences > 0
-        return (2 * hits / occurrences.clamp(min=1)).sum() / seen.sum()
+        mean: Tensor = (2 * hits / occurrences.clamp(min=1)).sum() / seen.sum()
+        return mean

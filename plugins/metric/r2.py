@@ -6,7 +6,10 @@ from experiments import Metric, Task, register
 
 @register("r2")
 class R2(Metric):
-    """The share of the targets' variance that the predictions explain: 1 − Σ(y − ŷ)² / Σ(y − ȳ)²."""
+    """The share of the targets' variance that the predictions explain.
+
+    1 − Σ(y − ŷ)² / Σ(y − ȳ)², as in torchmetrics.
+    """
 
     tasks = frozenset({Task.regression})
     default = True
@@ -19,4 +22,5 @@ class R2(Metric):
 
     def value(self, total: Tensor) -> Tensor:
         residual, first, second, count = total
-        return 1 - residual / (second - first.square() / count)
+        explained: Tensor = 1 - residual / (second - first.square() / count)
+        return explained

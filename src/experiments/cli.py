@@ -75,7 +75,7 @@ def _dispatch(root: Path, options: Namespace) -> int:
     discovery.discover(root, _plugin_path(root, name, options.overrides))
     config.publish(root, run_id)
     if options.help or options.hydra_help or options.cfg or options.info:
-        _hydra(root, name, lambda cfg: None)
+        _hydra(root, name, lambda _: None)
         return 0
     overrides = list(options.overrides)
     if options.config_dir:

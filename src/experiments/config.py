@@ -56,7 +56,7 @@ def plan(root: Path, name: str, overrides: Sequence[str], *, multirun: bool) -> 
         with initialize_config_dir(str(root / "conf"), version_base="1.3"):
             parsed = _parse(overrides)
             swept = {o.get_key_element() for o in parsed if o.is_sweep_override()}
-            fixed = [o.input_line for o in parsed if not o.is_sweep_override()]
+            fixed = _lines(parsed)
             if not multirun and not swept:
                 cfg = compose(name, fixed, return_hydra_config=True)
                 if cfg.hydra.mode is not RunMode.MULTIRUN:
@@ -105,8 +105,7 @@ def _strip(cfg: DictConfig) -> Experiment:
 
 
 def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
-    fixed = [o.input_line for o in parsed if not o.is_sweep_override()]
-    hydra = compose(name, fixed, return_hydra_config=True).hydra
+    hydra = compose(name, _lines(parsed), return_hydra_config=True).hydra
     presets = _parse([f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()])
     # A later setting of the same key wins, as in Hydra's sweeper.
     choices = {o.get_key_element(): _choices(o) for o in [*presets, *parsed]}
@@ -121,6 +120,10 @@ def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
 def _parse(overrides: Sequence[str]) -> list[Override]:
     loader = GlobalHydra.instance().config_loader()
     return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+
+
+def _lines(parsed: Sequence[Override]) -> list[str]:
+    return [o.input_line or "" for o in parsed if not o.is_sweep_override()]
 
 
 def _choices(override: Override) -> list[str]:

@@ -4,12 +4,12 @@ import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from experiments.errors import ConfigError
-from experiments.registry import KINDS
 
 ENTRY_POINTS = "experiments.plugins"
 
@@ -27,7 +27,7 @@ def discover(root: Path, plugin_path: Iterable[str] = ()) -> None:
         sys.path.insert(0, str(root))
     for file in _modules(root / "plugins"):
         parts = file.relative_to(root).with_suffix("").parts
-        _attempt(file.stem, str(file), lambda name=".".join(parts): importlib.import_module(name))
+        _attempt(file.stem, str(file), partial(importlib.import_module, ".".join(parts)))
     for folder in plugin_path:
         _import_folder(Path(folder).expanduser().resolve())
     for entry in entry_points(group=ENTRY_POINTS):
@@ -53,7 +53,7 @@ def _import_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise ConfigError(f"plugin_path={folder} is no folder.")
     for file in _modules(folder):
-        _attempt(file.stem, str(file), lambda file=file: import_file(file))
+        _attempt(file.stem, str(file), partial(import_file, file))
 
 
 def _modules(folder: Path) -> list[Path]:
@@ -61,7 +61,7 @@ def _modules(folder: Path) -> list[Path]:
     return [f for f in files if not any(part.startswith(("_", ".")) for part in f.parts[-2:])]
 
 
-def _attempt(name: str, where: str, load) -> None:
+def _attempt(name: str, where: str, load: Callable[[], object]) -> None:
     try:
         load()
     except ConfigError:

@@ -53,6 +53,7 @@ class Tracker(ABC):
         """Record a file of the run's folder."""
         self.add("artifact", path=path, folder=folder)
 
+    @abstractmethod
     def close(self) -> None:
         """Release what the tracker holds."""
 
@@ -62,6 +63,9 @@ class Silent(Tracker):
 
     def add(self, event: str, **fields: Any) -> None:
         """Do nothing."""
+
+    def close(self) -> None:
+        """Hold nothing."""
 
 
 class Journal(Tracker):

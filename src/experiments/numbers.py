@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
 from experiments.interfaces import Plugin, Tensors
 

@@ -55,7 +55,7 @@ def dataset_event(splits: Splits, name: str) -> dict[str, Any]:
     digest = hashlib.sha256(json.dumps(sizes).encode())
     for items in parts.values():
         for tensor in items.tensors if isinstance(items, TensorDataset) else ():
-            digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy())
+            digest.update(tensor.flatten().view(torch.uint8).numpy().data)
     return {
         "name": name,
         "digest": digest.hexdigest()[:16],

@@ -76,6 +76,9 @@ class Rule:
         for name, transform in transforms.items():
             grad, after[name] = transform.on_gradient(grad, param, after[name])
         change, after["optimizer"] = optimizer.update(grad, param, state["optimizer"], t)
+        lr = values["optimizer"]["lr"]
         for name, transform in transforms.items():
-            change, after[name] = transform.on_step(change, param, after[name], optimizer.lr)
+            change, after[name] = transform.on_step(
+                change, param, after[name], values["optimizer"]["lr"]
+            )
         return change, after

@@ -9,7 +9,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 
-class Served(PythonModel):
+class Served(PythonModel):  # type: ignore[misc]  # MLflow's is untyped here
     """Computes the outputs of items as the data set stores them."""
 
     def load_context(self, context: PythonModelContext) -> None:

@@ -84,7 +84,7 @@ class Experiment:
     metric: dict[str, Metric] = field(default_factory=dict)  # none: the task's usual ones
 
     seed: int = number(0, at_least=0)
-    epochs: int = number(20, at_least=1)
+    epochs: int = number(30, at_least=1)
     max_steps: int | None = number(None, at_least=1)
     time_limit: float | None = number(None, above=0)  # seconds of training
     batch_size: int = number(64, at_least=1)
