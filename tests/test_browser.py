@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,16 +33,22 @@ class Served:
     figure: Path
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start headless Chromium, if there is one."""
+@pytest.fixture(autouse=True, scope="module")
+def chromium() -> str:
+    """Find Chromium before anything is run; there is nothing to test without it."""
     names = ("chromium", "chromium-browser", "google-chrome")
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
         pytest.skip(f"no browser: none of {', '.join(names)} is on the PATH")
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Start headless Chromium."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=found,
+            executable_path=chromium,
             args=["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
         yield browser
@@ -51,7 +56,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Run, sweep, and serve the store with the printed command on a free port."""
     folder = tmp_path_factory.mktemp("browser")
     store = ["device=cpu", f"output={folder}/runs", f"tracking.uri=sqlite:///{folder}/mlflow.db"]
@@ -61,10 +66,10 @@ def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     (figure,) = folder.glob("runs/*/figures/confusion_matrix.png")  # a job's is a folder deeper
 
     port = free_port()
-    pages = [
+    page, sweep_page = (
         replaced(printed("page", text), "127.0.0.1:5000", f"127.0.0.1:{port}")
         for text in (output, sweep_output)
-    ]
+    )
     command = replaced(printed("review", output), "--port 5000", f"--port {port}")
     log = folder / "server.log"
     with log.open("wb") as stream:
@@ -80,7 +85,7 @@ def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         )
     try:
         wait_for_health(f"http://127.0.0.1:{port}/health", server, log)
-        yield Served(output, *pages, figure)
+        yield Served(output, page, sweep_page, figure)
     finally:
         stop(server)
 
@@ -194,7 +199,7 @@ def wait_for_health(address: str, server: subprocess.Popen[bytes], log: Path) ->
         try:
             with urllib.request.urlopen(address, timeout=5):
                 return
-        except (urllib.error.URLError, OSError):
+        except OSError:
             time.sleep(0.2)
     pytest.fail(f"the server did not start:\n{log.read_text(errors='replace')}")
 
@@ -223,6 +228,6 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 def alive(process: psutil.Process) -> bool:
     """Say whether a process still runs; one that only waits to be collected does not."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

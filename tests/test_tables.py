@@ -36,7 +36,7 @@ def test_a_number_is_aligned_to_the_right(cell: str, unit: str) -> None:
     assert text_table(["a long title"], [[cell]]).splitlines()[-1] == cell.rjust(12)
 
 
-@pytest.mark.parametrize("cell", ["3d", "v1", "1-2", "[3, 4]", "-", "", "0x10", "infinite"])
+@pytest.mark.parametrize("cell", ["3d", "v1", "1-2", "[3, 4]", "-", "0x10", "infinite"])
 def test_anything_else_is_aligned_to_the_left(cell: str) -> None:
     assert text_table(["a long title"], [[cell]]).splitlines()[-1] == cell
 

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from experiments import DataError
-from experiments.seeds import generator
 
 
 def check(val_fraction: float, test_fraction: float) -> None:
@@ -25,7 +24,7 @@ def divide(
     val split and two of the test split. A fraction above 0 gives at least one item. Raises
     DataError where none is left to train on.
     """
-    rest = torch.randperm(len(targets), generator=generator(seed, "split"))
+    rest = torch.randperm(len(targets), generator=torch.Generator().manual_seed(seed % 2**63))
     rest = rest[targets[rest].argsort(stable=True)]
     parts = []
     for fraction in (val, test):

@@ -64,7 +64,7 @@ class Batches:
         return next(self._read(torch.arange(min(count, self.size)), count))
 
     def _read(self, order: Tensor, size: int | None = None) -> Iterator[Batch]:
-        chunks = order.split(size or self.batch_size, dim=-1)
+        chunks = [c for c in order.split(size or self.batch_size, dim=-1) if c.numel()]
         stored = self._indexed(chunks) if self._tensors is not None else self._loaded(chunks)
         for inputs, targets in stored:
             yield self._normalise(inputs), self._cast(targets)
@@ -79,15 +79,14 @@ class Batches:
     def _loaded(self, chunks: Sequence[Tensor]) -> Iterator[Batch]:
         loader: DataLoader[Any] = DataLoader(
             self._items,
-            batch_sampler=[chunk.tolist() for chunk in chunks],
+            batch_sampler=[chunk.flatten().tolist() for chunk in chunks],
+            generator=torch.Generator(),  # else it draws from the default one, which dropout uses
             num_workers=self._workers,
             pin_memory=self._device.type == "cuda",
         )
-        for inputs, targets in loader:
-            yield (
-                inputs.to(self._device, non_blocking=True),
-                targets.to(self._device, non_blocking=True),
-            )
+        for chunk, batch in zip(chunks, loader, strict=True):
+            inputs, targets = (part.to(self._device, non_blocking=True) for part in batch)
+            yield inputs.unflatten(0, chunk.shape), targets.unflatten(0, chunk.shape)
 
     def _normalise(self, inputs: Tensor) -> Tensor:
         return (inputs.to(self._dtype) - self._mean) / self._std

@@ -87,7 +87,7 @@ class Experiment:
     epochs: int = number(30, at_least=1)
     max_steps: int | None = number(None, at_least=1)
     time_limit: float | None = number(None, above=0)  # seconds of training
-    batch_size: int = number(64, at_least=1)
+    batch_size: int = number(32, at_least=1)
     accumulate: int = number(1, at_least=1)  # batches whose mean gradient makes one step
     log_every: int = number(50, at_least=1)  # steps between two looks at the losses
     monitor: str | None = None  # the metric that decides what is best; null: the first of val/
