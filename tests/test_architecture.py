@@ -49,6 +49,7 @@ ORDINARY = {
     "cuda": "torch's name of a device type",
     "cpu": "torch's name of a device type",
     "xpu": "torch's name of a device type",
+    "linear": "the scale of a figure's axis",
 }
 
 

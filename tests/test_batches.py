@@ -57,7 +57,7 @@ def test_an_epoch_gives_every_item_once_and_a_smaller_last_batch() -> None:
     source = batches(indices(11), spec(()))
     epoch = seen(source, 1, 0)
     assert [len(batch) for batch in epoch] == [4, 4, 3]
-    assert sorted(sum(epoch, [])) == list(range(11))
+    assert sorted(index for batch in epoch for index in batch) == list(range(11))
     assert len(source) == 3
     assert source.size == 11
 

@@ -104,12 +104,19 @@ class Call:
         name = experiment.tracking.name or _name(experiment)
         identity = Identity(self.run_id, None, name, self.overrides)
 
-        def job(_: DictConfig) -> float:
+        errors: list[Exception] = []
+
+        def job(_: DictConfig) -> None:
             tracker = Silent() if silent else Journal(_folder())
-            return runner.execute(experiment, tracker, identity, self.root, session).value
+            try:
+                runner.execute(experiment, tracker, identity, self.root, session)
+            except Exception as error:  # kept from Hydra, which would print it in its own way
+                errors.append(error)
 
         with self._uploading():
             _hydra(self.root, self.config_name, job)
+        if errors:
+            raise errors[0]
         return 0
 
     def sweep(self) -> int:
@@ -118,43 +125,42 @@ class Call:
         folder.mkdir(parents=True, exist_ok=True)
         name = experiment.tracking.name or f"sweep {' '.join(self.overrides)}"
         identity = Identity(self.run_id, None, name, self.overrides)
-        status, error = "KILLED", None
         with self._uploading():
             parent = Sweep(experiment, Journal(folder), identity, self.root)
             try:
                 _hydra(self.root, self.config_name, self._job)
-                status = "FINISHED"
-            except Exception as first:  # of the jobs that failed; the others have run
-                status, error = "FAILED", first
-            finally:
-                jobs = parent.close(status)
+            except BaseException as error:
+                parent.close("FAILED" if isinstance(error, Exception) else "KILLED")
+                raise
+            jobs = parent.close("FINISHED")
         if experiment.tracking.mode is TrackingMode.none:
             shutil.rmtree(folder)
         failed = [job for job in jobs if job.result.status == "failed"]
-        if error is not None and not failed:
-            raise error
         _tell(failed, len(jobs))
         return ExperimentError.status if failed else 0
 
     def _job(self, cfg: DictConfig) -> float:
-        """Train one job of a sweep, and say in one line how it went."""
-        experiment, settings = config.build(cfg), HydraConfig.get()
+        """Train one job of a sweep, say in one line how it went, and return its value.
+
+        A job that fails or diverges has the value NaN, and does not stop the others.
+        """
+        settings = HydraConfig.get()
         number, overrides = settings.job.num, list(settings.overrides.task)
-        name = settings.job.override_dirname or _name(experiment)
+        varied = [text for text in overrides if text.partition("=")[0] in self.plan.varied]
+        name = " ".join(varied) or f"job {number}"
         identity = Identity(f"{self.run_id}.{number}", self.run_id, name, overrides)
         _quieten_console()
-        started = time.monotonic()
-        value, outcome = float("nan"), ""
+        started, value = time.monotonic(), float("nan")
         try:
-            result = runner.execute(experiment, Journal(_folder()), identity, self.root)
+            experiment, tracker = config.build(cfg), Journal(_folder())
+            result = runner.execute(experiment, tracker, identity, self.root)
             value, outcome = result.value, f"{result.monitor} {result.value:.4f}"
-        except DivergedError as error:  # a result, not a failure
+        except DivergedError as error:
             outcome = f"diverged: {error}"
         except Exception as error:
             outcome = f"failed: {message(error)}"
-            raise
-        finally:
-            print(f"#{number} {name}: {outcome} ({time.monotonic() - started:.1f} s)", flush=True)
+        seconds = time.monotonic() - started
+        print(f"#{number} {name}: {outcome} ({seconds:.1f} s)", flush=True)
         return value
 
     @contextmanager

@@ -30,6 +30,7 @@ class Plan:
     experiment: Experiment
     multirun: bool
     folder: Path
+    varied: frozenset[str] = frozenset()  # the settings that a sweep gives several values
 
 
 def publish(root: Path, run_id: str) -> None:
@@ -114,7 +115,8 @@ def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
     for lines in choices.values():
         for line in lines[1:]:
             build(_changed(base, name, first, line))
-    return Plan(build(base), True, Path(hydra.sweep.dir))
+    varied = frozenset(key for key, lines in choices.items() if len(lines) > 1)
+    return Plan(build(base), True, Path(hydra.sweep.dir), varied)
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:

@@ -36,7 +36,7 @@ class StorageError(ExperimentError):
 
 def options(got: str, allowed: Iterable[str]) -> str:
     """Phrase what is allowed instead of `got`, the nearest name first."""
-    names = sorted(allowed)
+    names = sorted(set(allowed))
     close = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}Allowed: {', '.join(names) if names else 'none'}."

@@ -78,7 +78,5 @@ class Rule:
         change, after["optimizer"] = optimizer.update(grad, param, state["optimizer"], t)
         lr = values["optimizer"]["lr"]
         for name, transform in transforms.items():
-            change, after[name] = transform.on_step(
-                change, param, after[name], values["optimizer"]["lr"]
-            )
+            change, after[name] = transform.on_step(change, param, after[name], lr)
         return change, after

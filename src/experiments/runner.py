@@ -90,10 +90,14 @@ class Run:
         """Take steps until there is a reason to stop, and return the last step and the reason."""
         session, experiment = self._session, self._session.experiment
         torch.manual_seed(derive(experiment.seed, "train"))
-        state = session.rule.init(session.params.vector)
         session.model.train()
         steps = descend(
-            session.model, session.loss_fn, session.rule, session.params, state, batches(session)
+            session.model,
+            session.loss_fn,
+            session.rule,
+            session.params,
+            session.state,
+            batches(session),
         )
         for step in steps:
             self._losses.append(step.loss)

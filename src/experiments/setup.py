@@ -23,7 +23,7 @@ from experiments.interfaces import (
     Unit,
 )
 from experiments.params import Params
-from experiments.rule import Rule
+from experiments.rule import Memory, Rule
 from experiments.seeds import default_stream
 from experiments.settings import Experiment
 
@@ -41,6 +41,7 @@ class Session:
     loss_fn: Loss
     metrics: Mapping[str, Metric]
     rule: Rule
+    state: Memory
     steps_per_epoch: int
     total_steps: int
     monitor: str
@@ -92,6 +93,7 @@ def prepare(experiment: Experiment) -> Session:
         loss_fn=loss_fn,
         metrics=metrics,
         rule=rule,
+        state=rule.init(params.vector),
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
         monitor=monitor,

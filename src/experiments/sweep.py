@@ -52,6 +52,8 @@ class Sweep:
         """Rank the jobs, best first, and end the parent run."""
         assert self._tracker.folder is not None
         jobs = leaderboard(self._tracker.folder)
+        if any(job.result.status == "failed" for job in jobs) and status == "FINISHED":
+            status = "FAILED"
         try:
             if jobs:
                 self._publish(jobs)

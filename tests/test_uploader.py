@@ -1,0 +1,141 @@
+"""The uploader: everything arrives in MLflow, once however often it is sent."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import journal
+
+ROOT = Path(__file__).resolve().parents[1]
+QUIET = {**os.environ, "PYTHONWARNINGS": "ignore", "DO_NOT_TRACK": "true"}
+PREDICT = """
+import sys
+import mlflow, numpy as np, torch
+from pathlib import Path
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model(f"models:/{sys.argv[2]}")
+items = np.arange(3 * 64, dtype=np.float32).reshape(3, 1, 8, 8) % 17
+found = model.predict(items)
+from experiments.snapshot import predictor
+expected = predictor(Path(sys.argv[3]))(torch.from_numpy(items)).numpy()
+np.testing.assert_array_equal(found, expected)
+"""
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run a sweep of two jobs that stay in their folder."""
+    folder = tmp_path_factory.mktemp("offline")
+    command = [sys.executable, "run.py", "-m", "optimizer.lr=0.1,0.2", "epochs=2", "device=cpu"]
+    wanted = ["tracking=offline", "tracking.figures=false", f"output={folder}"]
+    subprocess.run([*command, *wanted], cwd=ROOT, check=True, capture_output=True)
+    (sweep,) = folder.iterdir()
+    return sweep
+
+
+def upload(folder: Path, store: Path) -> None:
+    command = [sys.executable, "-m", "experiments.uploader", str(folder), f"sqlite:///{store}"]
+    subprocess.run(command, check=True, env=QUIET, capture_output=True)
+
+
+def select(store: Path, query: str) -> Sequence[tuple[Any, ...]]:
+    with sqlite3.connect(store) as connection:
+        rows = connection.execute(query).fetchall()
+    connection.close()
+    return rows
+
+
+@pytest.fixture(scope="module")
+def store(offline: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Upload the sweep twice into a new store."""
+    store = tmp_path_factory.mktemp("store") / "mlflow.db"
+    upload(offline, store)
+    upload(offline, store)
+    return store
+
+
+@pytest.mark.process
+def test_each_run_is_there_once_and_ended(store: Path) -> None:
+    statuses = select(store, "select status from runs")
+    assert statuses == [("FINISHED",)] * 3
+
+
+@pytest.mark.process
+def test_every_step_is_there_once(store: Path, offline: Path) -> None:
+    for job in ("0", "1"):
+        expected = sum(
+            len(event["values"]["train/loss"])
+            for event, _ in journal.read(offline / job / journal.FILE)
+            if event["event"] == "series"
+        )
+        own = next(journal.read(offline / job / journal.FILE))[0]["run_id"]
+        found = select(
+            store,
+            "select count(*), count(distinct step) from metrics join tags using (run_uuid) "
+            f"where metrics.key = 'train/loss' and tags.value = '{own}'",
+        )
+        assert found == [(expected, expected)]
+
+
+@pytest.mark.process
+def test_children_name_their_parent(store: Path) -> None:
+    parents = select(store, "select distinct value from tags where key = 'mlflow.parentRunId'")
+    names = select(store, f"select name from runs where run_uuid = '{parents[0][0]}'")
+    assert len(parents) == 1
+    assert names[0][0].startswith("sweep -m") or names[0][0].startswith("sweep optimizer.lr")
+
+
+@pytest.mark.process
+def test_settings_data_and_description_are_there(store: Path) -> None:
+    params = dict(select(store, "select distinct key, value from params"))
+    assert params["model"] == "linear"
+    assert params["optimizer"] == "sgd"
+    assert {"optimizer.lr", "seed", "batch_size", "dataset"} <= params.keys()
+    tags = {key for (key,) in select(store, "select distinct key from tags")}
+    assert {"mlflow.note.content", "command", "device", "version.torch"} <= tags
+    assert select(store, "select name from datasets") == [("digits",)]
+
+
+@pytest.mark.process
+def test_the_logged_model_predicts_as_the_checkpoint(store: Path, offline: Path) -> None:
+    models = select(store, "select model_id from logged_models")
+    assert len(models) == 2
+    own = next(journal.read(offline / "0" / journal.FILE))[0]["run_id"]
+    (model,) = select(
+        store,
+        "select model_id from logged_models join tags on source_run_id = run_uuid "
+        f"where tags.value = '{own}'",
+    )
+    best = offline / "0" / "checkpoints" / "best.safetensors"
+    command = [sys.executable, "-c", PREDICT, f"sqlite:///{store}", model[0], str(best)]
+    done = subprocess.run(command, env=QUIET, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.process
+def test_a_run_without_an_end_is_closed_as_killed(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    tracker = journal.Journal(run)
+    tracker.add(
+        "start", run_id="a", parent_id=None, experiment="e", name="n", overrides=[], tags={},
+        params={}, config={},
+    )  # fmt: skip
+    tracker.close()
+    upload(run, tmp_path / "mlflow.db")
+    assert select(tmp_path / "mlflow.db", "select status from runs") == [("KILLED",)]
+
+
+@pytest.mark.process
+def test_a_fresh_store_is_opened_by_several_processes_at_once(tmp_path: Path) -> None:
+    code = "import sys; from experiments.replica import open_store; open_store(sys.argv[1])"
+    command = [sys.executable, "-c", code, f"sqlite:///{tmp_path / 'mlflow.db'}"]
+    together = [subprocess.Popen(command, env=QUIET, stderr=subprocess.PIPE) for _ in range(3)]
+    errors = [process.communicate()[1] for process in together]
+    assert [process.returncode for process in together] == [0, 0, 0], errors
