@@ -190,7 +190,7 @@ def test_a_sweep_has_a_leaderboard_and_outlives_failed_and_diverged_jobs(tmp_pat
     assert "Traceback" not in done.stderr
     assert "failing.py:" in done.stdout
     (sweep,) = runs.iterdir()
-    rows = list(csv.DictReader((sweep / "leaderboard.csv").open()))
+    rows = list(csv.DictReader((sweep / "leaderboard.csv").read_text().splitlines()))
     statuses = [(row["model"], row["optimizer.lr"], row["status"]) for row in rows]
     assert statuses[0] == ("linear", "0.01", "finished")
     assert ("linear", "10000.0", "diverged") in statuses
