@@ -1,0 +1,117 @@
+"""A run: when it stops, what it keeps, and that it is the same each time."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from experiments import config, runner
+from experiments.history import History
+from experiments.journal import Silent, Tracker
+from experiments.provenance import Identity
+from experiments.results import Result
+from experiments.settings import EarlyStopping
+from experiments.setup import Session, prepare
+
+ROOT = Path(__file__).resolve().parents[1]
+IDENTITY = Identity("id", None, "name", [])
+
+
+class Remembering(Tracker):
+    """Keeps the events in a list."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+
+    def add(self, event: str, **fields: Any) -> None:
+        self.events.append({"event": event, **fields})
+
+    def close(self) -> None:
+        pass
+
+
+def session(*overrides: str) -> Session:
+    config.publish(ROOT, "test")
+    plan = config.plan(ROOT, "config", ["device=cpu", "tracking=none", *overrides], multirun=False)
+    return prepare(plan.experiment)
+
+
+def finished(*overrides: str, tracker: Tracker | None = None) -> tuple[Result, torch.Tensor]:
+    prepared = session(*overrides)
+    known = tracker or Silent()
+    result = runner.execute(prepared.experiment, known, IDENTITY, ROOT, prepared)
+    return result, prepared.params.vector
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason", "step"),
+    [
+        (["epochs=2"], "epochs=2", 80),
+        (["max_steps=7"], "max_steps=7", 7),
+        (["epochs=2", "accumulate=4"], "epochs=2", 20),
+        (["early_stopping.target=0.8"], "val/accuracy reached 0.8", 40),
+        (["optimizer.lr=0", "early_stopping.patience=3"], "val/accuracy was not better", 160),
+        (["time_limit=1e-9"], "time_limit=1e-09", 1),
+        (["monitor=val/loss", "early_stopping.target=1"], "val/loss reached 1", 40),
+    ],
+)
+def test_a_run_stops_for_its_reason(overrides: list[str], reason: str, step: int) -> None:
+    result, _ = finished(*overrides)
+    assert result.reason.startswith(reason)
+    assert result.step == step
+
+
+def test_the_val_split_is_evaluated_every_few_steps_and_at_the_end() -> None:
+    tracker = Remembering()
+    overrides = ["evaluate.unit=step", "evaluate.every=3", "max_steps=8", "evaluate.train=true"]
+    finished(*overrides, tracker=tracker)
+    evaluations = [e for e in tracker.events if "val/loss" in e.get("values", {})]
+    assert [event["step"] for event in evaluations] == [3, 6, 8]
+    assert all("train/accuracy" in event["values"] for event in evaluations)
+
+
+def test_every_loss_is_recorded_once() -> None:
+    tracker = Remembering()
+    finished("max_steps=23", "log_every=5", tracker=tracker)
+    series = [event for event in tracker.events if event["event"] == "series"]
+    steps = [e["first"] + k for e in series for k in range(len(e["values"]["train/loss"]))]
+    assert steps == list(range(1, 24))
+    assert tracker.events[0]["event"] == "start"
+    assert tracker.events[-1] == {"event": "end", "status": "FINISHED"}
+
+
+@pytest.mark.parametrize("overrides", [["model=mlp"], ["model=cnn", "model.dropout=0.5"]])
+def test_a_seed_gives_the_same_run_by_memory_and_by_loader(overrides: list[str]) -> None:
+    first, vector = finished("epochs=1", *overrides)
+    again, same = finished("epochs=1", "data.resident=false", *overrides)
+    assert first.metrics == again.metrics
+    assert vector.equal(same)
+    _, other = finished("epochs=1", "seed=1", *overrides)
+    assert not vector.equal(other)
+
+
+def test_a_regression_comes_near_its_known_optimum() -> None:
+    tracker = Remembering()
+    finished("dataset=synthetic", "dataset.task=regression", "epochs=40", tracker=tracker)
+    (optimum,) = (
+        e["values"]["optimum"] for e in tracker.events if "optimum" in e.get("values", {})
+    )
+    assert optimum > 0
+
+
+def test_a_network_with_buffers_is_trained_and_brought_back() -> None:
+    result, _ = finished("model=resnet18", "max_steps=2", "batch_size=8")
+    assert result.step == 2
+
+
+def test_the_best_evaluation_is_kept_and_small_gains_do_not_count_as_patience() -> None:
+    rules = EarlyStopping(patience=2, min_delta=0.1)
+    history = History(monitor="val/loss", higher_is_better=False, early_stopping=rules)
+    losses = [1.0, 0.95, float("nan"), 0.5]
+    assert [history.judge(t, {"val/loss": x}) for t, x in enumerate(losses[:2])] == [True, True]
+    assert history.stop() is None
+    assert not history.judge(2, {"val/loss": losses[2]})
+    assert history.stop() is not None
+    assert history.judge(3, {"val/loss": losses[3]})
+    assert (history.stop(), history.best_step) == (None, 3)
