@@ -100,6 +100,8 @@ def test_settings_data_and_description_are_there(store: Path) -> None:
     tags = {key for (key,) in select(store, "select distinct key from tags")}
     assert {"mlflow.note.content", "command", "device", "version.torch"} <= tags
     assert select(store, "select name from datasets") == [("digits",)]
+    commands = [value for (value,) in select(store, "select value from tags where key = 'command'")]
+    assert any(command.startswith("python run.py -m optimizer.lr=0.1,0.2") for command in commands)
 
 
 @pytest.mark.process

@@ -28,12 +28,6 @@ class DataError(ExperimentError):
     status = 4
 
 
-class StorageError(ExperimentError):
-    """A disk that is full or may not be written."""
-
-    status = 5
-
-
 def options(got: str, allowed: Iterable[str]) -> str:
     """Phrase what is allowed instead of `got`, the nearest name first."""
     names = sorted(set(allowed))

@@ -65,13 +65,13 @@ def dataset_event(splits: Splits, name: str) -> dict[str, Any]:
     }
 
 
-def tags(root: Path, overrides: Sequence[str]) -> dict[str, str]:
+def tags(root: Path, arguments: Sequence[str]) -> dict[str, str]:
     """Return what MLflow shows beside a run, under MLflow's own names where it has them."""
     return {
         "mlflow.source.name": "run.py",
         "mlflow.source.type": "LOCAL",
         "mlflow.user": _user(),
-        "command": command(overrides),
+        "command": command(arguments),
         "python": platform.python_version(),
         "platform": platform.platform(),
         **{f"version.{package}": version(package) for package in _PACKAGES},
@@ -79,9 +79,9 @@ def tags(root: Path, overrides: Sequence[str]) -> dict[str, str]:
     }
 
 
-def command(overrides: Sequence[str]) -> str:
+def command(arguments: Sequence[str]) -> str:
     """Return the command that makes this run again."""
-    return shlex.join(["python", "run.py", *overrides])
+    return shlex.join(["python", "run.py", *arguments])
 
 
 def device_name(device: torch.device) -> str:

@@ -34,7 +34,7 @@ class Sweep:
     def __init__(
         self, experiment: Experiment, tracker: Tracker, identity: Identity, root: Path
     ) -> None:
-        self._tracker, self._identity = tracker, identity
+        self._tracker, self._arguments = tracker, ["-m", *identity.overrides]
         config = {"sweep": " ".join(identity.overrides)}
         tracker.add(
             "start",
@@ -44,7 +44,7 @@ class Sweep:
             name=identity.name,
             overrides=list(identity.overrides),
             params=config,
-            tags=provenance.tags(root, identity.overrides),
+            tags=provenance.tags(root, self._arguments),
             config=config,
         )
 
@@ -73,7 +73,7 @@ class Sweep:
             monitor, value = best.result.monitor, best.result.value
             self._tracker.metrics(0, {f"best/{monitor}": value})
             self._draw(jobs, monitor)
-        command = provenance.command(self._identity.overrides)
+        command = provenance.command(self._arguments)
         note = f"{markdown}\n\nAgain: `{command}`"
         self._tracker.add("tags", values={"mlflow.note.content": note})
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.settings import Tracking, TrackingMode
+from experiments.settings import Tracking
 
 UPLOAD = "upload.json"  # in a run's folder: how far its journal has come, and where to
 LOG = "uploader.log"
@@ -82,11 +82,6 @@ def server_command(uri: str) -> str:
     """Return the command that serves a store's pages on this machine."""
     command = [_program("mlflow"), "server", "--backend-store-uri", uri, "--port", "5000"]
     return f"DO_NOT_TRACK=true {shlex.join(command)}"
-
-
-def uploads(tracking: Tracking) -> bool:
-    """Say whether results go to MLflow while the run lasts."""
-    return tracking.mode is TrackingMode.mlflow
 
 
 def _program(name: str) -> str:
