@@ -38,4 +38,5 @@ def problem(field: dataclasses.Field[Any], value: Any) -> str | None:
 
 def _within(value: float, limits: dict[str, float]) -> bool:
     kept = all(_LIMITS[name][0](value, limit) for name, limit in limits.items())
-    return kept and math.isfinite(value)
+    # A whole number may be too large for a float, and is finite all the same.
+    return kept and (isinstance(value, int) or math.isfinite(value))

@@ -19,10 +19,12 @@ from experiments.interfaces import Tensors
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write tensors and JSON facts so that a crash leaves the old file or the new one.
 
-    The metadata holds the facts and the SHA-256 of the tensors' names, shapes and bytes.
+    The metadata holds the facts and one SHA-256 of them and of the tensors' names, shapes and
+    bytes.
     """
     dense = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    metadata = {"facts": json.dumps(facts), "sha256": _digest(dense)}
+    text = json.dumps(facts)
+    metadata = {"facts": text, "sha256": _digest(dense, text)}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     with part.open("wb") as file:
@@ -39,16 +41,17 @@ def load(path: Path) -> tuple[Tensors, dict[str, Any]]:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        facts = json.loads(metadata["facts"])
+        text = metadata["facts"]
+        facts = json.loads(text)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise DataError(f"{path} is no readable checkpoint: {error}.") from error
-    if metadata.get("sha256") != _digest(tensors):
+    if metadata.get("sha256") != _digest(tensors, text):
         raise DataError(f"{path} is damaged: its content does not fit its checksum.")
     return tensors, facts
 
 
-def _digest(tensors: Tensors) -> str:
-    digest = hashlib.sha256()
+def _digest(tensors: Tensors, text: str) -> str:
+    digest = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().data if tensor.numel() else b"")

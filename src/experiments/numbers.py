@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -19,12 +19,13 @@ def numbers(plugins: Sequence[Plugin], device: torch.device) -> Tensors:
     keeps terms such as a bias correction exact.
     """
     dtype = torch.float32 if device.type == "mps" else torch.float64
-    first = plugins[0]
-    names = [f.name for f in dataclasses.fields(first) if isinstance(getattr(first, f.name), float)]
-    rows = {name: [getattr(plugin, name) for plugin in plugins] for name in names}
+    rows = {
+        f: [getattr(plugin, f.name) for plugin in plugins] for f in dataclasses.fields(plugins[0])
+    }
     return {
-        name: torch.tensor(row if len(row) > 1 else row[0], dtype=dtype, device=device)
-        for name, row in rows.items()
+        field.name: torch.tensor(row if len(row) > 1 else row[0], dtype=dtype, device=device)
+        for field, row in rows.items()
+        if any(_is_number(field, value) for value in row)
     }
 
 
@@ -34,3 +35,10 @@ def filled(plugin: P, values: Tensors) -> P:
     for name, value in values.items():
         setattr(twin, name, value)
     return twin
+
+
+def _is_number(field: dataclasses.Field[Any], value: object) -> bool:
+    # Python takes lr=1 for a float, and so does the field; its type is a text where the plugin's
+    # file postpones the evaluation of annotations.
+    whole = isinstance(value, int) and field.type in (float, "float")
+    return isinstance(value, float) or whole
