@@ -1,20 +1,17 @@
 """A run: when it stops, what it keeps, and that it is the same each time."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from composed import ROOT, compose
 
-from experiments import config, runner
-from experiments.history import History
+from experiments import runner
 from experiments.journal import Silent, Tracker
 from experiments.provenance import Identity
 from experiments.results import Result
-from experiments.settings import EarlyStopping
 from experiments.setup import Session, prepare
 
-ROOT = Path(__file__).resolve().parents[1]
 IDENTITY = Identity("id", None, "name", [])
 
 
@@ -32,9 +29,7 @@ class Remembering(Tracker):
 
 
 def session(*overrides: str) -> Session:
-    config.publish(ROOT, "test")
-    plan = config.plan(ROOT, "config", ["device=cpu", "tracking=none", *overrides], multirun=False)
-    return prepare(plan.experiment)
+    return prepare(compose(["device=cpu", "tracking=none", *overrides]))
 
 
 def finished(*overrides: str, tracker: Tracker | None = None) -> tuple[Result, torch.Tensor]:
@@ -104,15 +99,3 @@ def test_a_regression_comes_near_its_known_optimum() -> None:
 def test_a_network_with_buffers_is_trained_and_brought_back() -> None:
     result, _ = finished("model=resnet18", "max_steps=2", "batch_size=8")
     assert result.step == 2
-
-
-def test_the_best_evaluation_is_kept_and_small_gains_do_not_count_as_patience() -> None:
-    rules = EarlyStopping(patience=2, min_delta=0.1)
-    history = History(monitor="val/loss", higher_is_better=False, early_stopping=rules)
-    losses = [1.0, 0.95, float("nan"), 0.5]
-    assert [history.judge(t, {"val/loss": x}) for t, x in enumerate(losses[:2])] == [True, True]
-    assert history.stop() is None
-    assert not history.judge(2, {"val/loss": losses[2]})
-    assert history.stop() is not None
-    assert history.judge(3, {"val/loss": losses[3]})
-    assert (history.stop(), history.best_step) == (None, 3)

@@ -176,7 +176,8 @@ class Run:
         clock = {"epoch": epoch, "seconds": time.monotonic() - self._started}
         self._tracker.metrics(step.t, values | clock | self._meter.read())
         if not math.isfinite(values["val/loss"]):
-            raise DivergedError(f"val/loss is {values['val/loss']} after step {step.t}.")
+            loss = values["val/loss"]
+            raise DivergedError(f"val/loss is {loss} after step {step.t}; a smaller lr may help.")
         log.info(self._line(step, epoch, values))
         if self.history.judge(step.t, values):
             self._best = {name: tensor.clone() for name, tensor in self._trained().items()}

@@ -1,0 +1,79 @@
+"""A checkpoint of a run, and the model that is made of it again."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from composed import SMALL, compose
+
+from experiments import checkpoint, snapshot
+from experiments.errors import DataError
+from experiments.setup import Session, prepare
+
+IMAGES = ["dataset=fake", "dataset.items=60"]
+
+
+def _saved(path: Path, *overrides: str) -> Session:
+    """Save the parameters of a new run, and return the run."""
+    session = prepare(compose(overrides))
+    state = session.rule.init(session.params.vector)
+    snapshot.save(path, session, state, {"val/loss": 0.5}, 7)
+    return session
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [*SMALL, "model=linear"],
+        [*SMALL, "model=mlp", "model.hidden=[6,5]"],
+        [*IMAGES, "model=cnn"],
+        ["model=mlp", "model.hidden=[8]"],
+    ],
+    ids=" ".join,
+)
+def test_the_model_of_a_checkpoint_predicts_as_the_run_does(
+    tmp_path: Path, overrides: list[str]
+) -> None:
+    path = tmp_path / "best.safetensors"
+    session = _saved(path, *overrides)
+    items = torch.stack([session.splits.val[index][0] for index in range(5)])  # type: ignore[attr-defined]
+    spec = session.splits.spec
+    session.model.train(False)
+    with torch.no_grad():
+        expected = session.model(session.params.tensors, (items.float() - spec.mean) / spec.std)
+    assert torch.allclose(snapshot.predictor(path)(items), expected, atol=1e-6)
+
+
+def test_predicting_neither_records_gradients_nor_depends_on_the_batch(tmp_path: Path) -> None:
+    path = tmp_path / "best.safetensors"
+    session = _saved(path, *IMAGES, "model=cnn")
+    items = torch.stack([session.splits.val[index][0] for index in range(4)])  # type: ignore[attr-defined]
+    predict = snapshot.predictor(path)
+    together = predict(items)
+    assert not together.requires_grad
+    alone = torch.cat([predict(item.unsqueeze(0)) for item in items])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_a_checkpoint_says_what_it_belongs_to(tmp_path: Path) -> None:
+    path = tmp_path / "best.safetensors"
+    session = _saved(path, *SMALL, "model=mlp", "optimizer=adam")
+    tensors, facts = checkpoint.load(path)
+    assert facts["step"] == 7
+    assert facts["epoch"] == 7 / session.steps_per_epoch
+    assert facts["values"] == {"val/loss": 0.5}
+    assert facts["model"]["plugin"] == "model/mlp"
+    assert facts["spec"]["input_shape"] == [4]
+    assert {"params/weights1", "params/bias2", "spec/mean", "spec/std"} <= set(tensors)
+    assert [name for name in tensors if name.startswith("state/")]
+
+
+def test_a_checkpoint_that_is_absent_or_damaged_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "best.safetensors"
+    with pytest.raises(DataError):
+        snapshot.predictor(path)
+    _saved(path, *SMALL)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5])
+    with pytest.raises(DataError):
+        snapshot.predictor(path)
