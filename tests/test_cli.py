@@ -86,6 +86,7 @@ BAD = [
     ("batch_size=0", "batch_size=0: must be >= 1"),
     ("epochs=1.5", "epochs=1.5"),
     ("seed=null", "seed"),
+    ("model=null", "model=null: name the model to use"),
     ("model=mlp model.hidden=[-1]", "model.hidden=[-1]: every item must be >= 1"),
     ("transform=[clip_nrm]", "did you mean 'clip_norm'"),
     ("transform=[clip_norm] transform.clip_norm.max_norm=0", "max_norm=0.0: must be > 0"),

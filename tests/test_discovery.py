@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import ConfigError, discovery, lookup, registry
+from experiments import ConfigError, discovery, lookup
 
 ROOT = Path(__file__).resolve().parents[1]
 RULE = '''
@@ -25,14 +25,7 @@ class Rule(Optimizer):
 '''
 
 
-@pytest.fixture
-def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget afterwards what a test registers."""
-    plugins = {kind: dict(found) for kind, found in registry._plugins.items()}
-    monkeypatch.setattr(registry, "_plugins", plugins)
-
-
-@pytest.mark.usefixtures("forgotten")
+@pytest.mark.usefixtures("own_registry")
 def test_a_folder_of_plugin_path_is_searched(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "halved.py").write_text(RULE.format(name="halved"))
@@ -41,7 +34,7 @@ def test_a_folder_of_plugin_path_is_searched(tmp_path: Path) -> None:
     assert lookup("optimizer", "halved").__name__ == "Rule"
 
 
-@pytest.mark.usefixtures("forgotten")
+@pytest.mark.usefixtures("own_registry")
 def test_two_plugins_of_one_name_are_refused_naming_both_files(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(RULE.format(name="sgd"))
     with pytest.raises(ConfigError, match=r"sgd\.py and .*mine\.py"):
@@ -75,3 +68,20 @@ def test_an_installed_package_brings_plugins(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "max_steps=5" in done.stdout
+
+
+@pytest.mark.process
+def test_a_file_has_one_module_name_in_every_process(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("print(__name__)")
+    code = "import sys; from pathlib import Path; from experiments import discovery; "
+    command = [sys.executable, "-c", code + "discovery.import_file(Path(sys.argv[1]))"]
+    names = {
+        subprocess.run(
+            [*command, str(tmp_path / "mine.py")],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(names) == 1

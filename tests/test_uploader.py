@@ -14,6 +14,21 @@ from experiments import journal
 
 ROOT = Path(__file__).resolve().parents[1]
 QUIET = {**os.environ, "PYTHONWARNINGS": "ignore", "DO_NOT_TRACK": "true"}
+OWN_MODEL = """
+import torch
+from experiments import Model, Network, register
+
+@register("plain")
+class Plain(Model):
+    '''One affine layer.'''
+
+    def build(self, spec):
+        weights = (torch.randn(spec.features, spec.outputs) * 0.1).requires_grad_()
+        return Network({"weights": weights}, self.forward)
+
+    def forward(self, params, inputs):
+        return inputs.flatten(1) @ params["weights"]
+"""
 PREDICT = """
 import sys
 import mlflow, numpy as np, torch
@@ -141,3 +156,22 @@ def test_a_fresh_store_is_opened_by_several_processes_at_once(tmp_path: Path) ->
     together = [subprocess.Popen(command, env=QUIET, stderr=subprocess.PIPE) for _ in range(3)]
     errors = [process.communicate()[1] for process in together]
     assert [process.returncode for process in together] == [0, 0, 0], errors
+
+
+@pytest.mark.process
+def test_a_model_of_plugin_path_is_logged_with_its_file(tmp_path: Path) -> None:
+    plugins, store = tmp_path / "plugins", tmp_path / "mlflow.db"
+    plugins.mkdir()
+    (plugins / "plain.py").write_text(OWN_MODEL)
+    wanted = ["model=plain", f"plugin_path=[{plugins}]", "epochs=1", "device=cpu"]
+    kept = ["tracking=offline", "tracking.figures=false", f"output={tmp_path / 'runs'}"]
+    command = [sys.executable, "run.py", *wanted, *kept]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (run,) = (tmp_path / "runs").iterdir()
+    upload(run, store)
+    (plugins / "plain.py").unlink()  # the logged model needs no file of this machine
+    ((model,),) = select(store, "select model_id from logged_models")
+    best = run / "checkpoints" / "best.safetensors"
+    load = [sys.executable, "-c", PREDICT, f"sqlite:///{store}", model, str(best)]
+    done = subprocess.run(load, env=QUIET, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

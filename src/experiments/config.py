@@ -56,6 +56,7 @@ def plan(root: Path, name: str, overrides: Sequence[str], *, multirun: bool) -> 
     try:
         with initialize_config_dir(str(root / "conf"), version_base="1.3"):
             parsed = _parse(overrides)
+            _refuse_null(parsed)
             swept = {o.get_key_element() for o in parsed if o.is_sweep_override()}
             fixed = _lines(parsed)
             if not multirun and not swept:
@@ -122,6 +123,14 @@ def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
 def _parse(overrides: Sequence[str]) -> list[Override]:
     loader = GlobalHydra.instance().config_loader()
     return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+
+
+def _refuse_null(parsed: Sequence[Override]) -> None:
+    for override in parsed:
+        kind = override.key_or_group
+        if kind in registry.KINDS and override.value() is None and not override.is_delete():
+            allowed = options("null", registry.plugins(kind))
+            raise ConfigError(f"{kind}=null: name the {kind} to use; {allowed}")
 
 
 def _lines(parsed: Sequence[Override]) -> list[str]:

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import sys
 import warnings
+import zlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.metadata import entry_points
@@ -35,8 +36,8 @@ def discover(root: Path, plugin_path: Iterable[str] = ()) -> None:
 
 
 def import_file(file: Path) -> None:
-    """Import one plugin file from anywhere."""
-    name = f"experiments_plugin_{file.stem}_{abs(hash(str(file))):x}"
+    """Import one plugin file from anywhere, under a name that is the same in every process."""
+    name = f"experiments_plugin_{file.stem}_{zlib.crc32(str(file).encode()):08x}"
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

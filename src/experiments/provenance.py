@@ -20,6 +20,7 @@ from experiments.description import describe, flatten
 from experiments.interfaces import Splits
 from experiments.settings import Experiment
 
+_CODE = ("run.py", "src", "plugins", "conf")
 _PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "mlflow")
 
 
@@ -92,8 +93,14 @@ def device_name(device: torch.device) -> str:
 
 
 def patch(root: Path) -> str:
-    """Return what the checkout has that its commit has not, as a patch; empty outside git."""
-    return _run_git(root, "diff", "HEAD", "--binary")
+    """Return what the checkout has that its commit has not, as a patch; empty outside git.
+
+    New files of code and configuration are in it, though git does not track them yet.
+    """
+    listed = _run_git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *_CODE)
+    new = [name for name in listed.split("\0") if name]
+    added = (_run_git(root, "diff", "--no-index", "--binary", "/dev/null", name) for name in new)
+    return "".join([_run_git(root, "diff", "HEAD", "--binary"), *added])
 
 
 def _git(root: Path) -> dict[str, str]:
@@ -115,7 +122,8 @@ def _run_git(root: Path, *arguments: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
+    # `diff --no-index` returns 1 where it finds a difference.
+    return done.stdout.decode(errors="replace") if done.returncode in (0, 1) else ""
 
 
 def _user() -> str:
