@@ -20,7 +20,7 @@ class MLP(Model):
         for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
             gain = math.sqrt(2) if layer <= len(self.hidden) else 1.0
             scale = self.init_scale * gain / math.sqrt(fan_in)
-            tensors[f"weights{layer}"] = (torch.randn(fan_in, fan_out) * scale).requires_grad_()
+            tensors[f"weights{layer}"] = (torch.randn(fan_out, fan_in) * scale).requires_grad_()
             tensors[f"bias{layer}"] = torch.zeros(fan_out).requires_grad_()
         return Network(tensors, self.forward)
 
@@ -29,5 +29,5 @@ class MLP(Model):
         for layer in range(1, len(self.hidden) + 2):
             if layer > 1:
                 values = values.relu()
-            values = values @ params[f"weights{layer}"] + params[f"bias{layer}"]
+            values = values @ params[f"weights{layer}"].T + params[f"bias{layer}"]
         return values

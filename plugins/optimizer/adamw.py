@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, State, number, register
+from experiments import Optimizer, State, ema, number, register
 
 
 @register("adamw")
@@ -23,9 +23,10 @@ class AdamW(Optimizer):
         return {"m": torch.zeros_like(param), "v": torch.zeros_like(param)}
 
     def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
-        m = self.beta1 * state["m"] + (1 - self.beta1) * grad
-        v = self.beta2 * state["v"] + (1 - self.beta2) * grad.square()
-        m_hat = m / (1 - self.beta1**t)
-        v_hat = v / (1 - self.beta2**t)
-        step = self.lr * (m_hat / (v_hat.sqrt() + self.eps) + self.weight_decay * param)
+        m = ema(state["m"], grad, self.beta1)
+        v = ema(state["v"], grad.square(), self.beta2)
+        # The bias corrections move to the numbers, as in adam.
+        root = (1 - self.beta2**t).sqrt()
+        lr = self.lr * root / (1 - self.beta1**t)
+        step = lr * m / (v.sqrt() + root * self.eps) + self.lr * self.weight_decay * param
         return step, {"m": m, "v": v}

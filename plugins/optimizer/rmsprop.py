@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, State, number, register
+from experiments import Optimizer, State, ema, number, register
 
 
 @register("rmsprop")
@@ -21,6 +21,6 @@ class RMSprop(Optimizer):
         return {"v": torch.zeros_like(param), "b": torch.zeros_like(param)}
 
     def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
-        v = self.decay * state["v"] + (1 - self.decay) * grad.square()
+        v = ema(state["v"], grad.square(), self.decay)
         b = self.momentum * state["b"] + grad / (v.sqrt() + self.eps)
         return self.lr * b, {"v": v, "b": b}

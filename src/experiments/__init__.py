@@ -3,14 +3,17 @@
 A plugin's file needs nothing but the names exported here.
 """
 
+from experiments.averages import ema
 from experiments.bounds import number
 from experiments.errors import ConfigError, DataError, options
 from experiments.interfaces import (
+    Augment,
     Dataset,
     DataSpec,
     Device,
     Loss,
     Metric,
+    MemoryFormat,
     Model,
     Network,
     Optimizer,
@@ -26,12 +29,14 @@ from experiments.interfaces import (
 from experiments.registry import lookup, plugins, register
 
 __all__ = [
+    "Augment",
     "ConfigError",
     "DataError",
     "DataSpec",
     "Dataset",
     "Device",
     "Loss",
+    "MemoryFormat",
     "Metric",
     "Model",
     "Network",
@@ -44,6 +49,7 @@ __all__ = [
     "Task",
     "Transform",
     "Unit",
+    "ema",
     "lookup",
     "number",
     "options",

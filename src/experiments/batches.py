@@ -1,7 +1,7 @@
 """Batches, in an order that the seed and the epoch alone decide."""
 
-import math
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -9,87 +9,147 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data import Dataset as Items
 
-from experiments.interfaces import DataSpec, Task
-from experiments.seeds import generator
+from experiments.interfaces import Order, Tensors
+from experiments.preprocessing import Batch, Preprocessing
+from experiments.seeds import derive, generator
 
-Batch = tuple[Tensor, Tensor]
+Read = tuple[Tensor, Tensor, Tensor]  # inputs and targets as stored, and the items' places
 
 
 class Batches:
     """Feeds one split to a model: normalised inputs [B, *item] and targets [B] on the device.
 
     With several seeds (lanes) inputs are [K, B, *item] and targets [K, B], each lane in the order
-    that its seed would have alone.
+    that its seed would have alone. `resident` is the whole split on the device, where it fits.
     """
 
     def __init__(
         self,
         items: Items[Any],
-        spec: DataSpec,
+        preprocessing: Preprocessing,
         *,
         batch_size: int,
         device: torch.device,
-        dtype: torch.dtype,
         workers: int = 0,
         resident: bool = True,
+        order: Order = Order.reshuffle,
+        drop_last: bool = False,
     ) -> None:
         self.size = len(items)  # type: ignore[arg-type]
-        self.batch_size = batch_size
-        self._items, self._spec, self._workers = items, spec, workers
-        self._device, self._dtype = device, dtype
-        self._mean = torch.as_tensor(spec.mean, dtype=dtype, device=device)
-        self._std = torch.as_tensor(spec.std, dtype=dtype, device=device)
-        self._tensors: tuple[Tensor, ...] | None = None
-        if resident and isinstance(items, TensorDataset):
-            self._tensors = tuple(tensor.to(device) for tensor in items.tensors)
+        self.batch_size, self.preprocessing = batch_size, preprocessing
+        self._order, self._drop_last, self._device = order, drop_last, device
+        self.resident = _moved(items, device) if resident else None
+        self._sampler: list[list[int]] = []
+        # Without a generator of its own it would draw from the default one, which dropout uses.
+        self._generator = torch.Generator()
+        self._loader: DataLoader[Any] = DataLoader(
+            items,
+            batch_sampler=self._sampler,
+            generator=self._generator,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=device.type == "cuda",
+        )
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
-        return math.ceil(self.size / self.batch_size)
+        whole, rest = divmod(self.size, self.batch_size)
+        return whole + (rest > 0 and not self._drop_last)
 
-    def epoch(self, epoch: int, seeds: Sequence[int], skip: int = 0) -> Iterator[Batch]:
-        """Yield the batches of epoch 1, 2, ... after the first `skip`, shuffled."""
+    def indices(self, epoch: int, seeds: Sequence[int], skip: int = 0) -> list[Tensor]:
+        """Return the items [B], in lanes [K, B], of each batch of epoch 1, 2, ... after `skip`."""
+        drawn = 1 if self._order is Order.fixed else epoch
         orders = [
-            torch.randperm(self.size, generator=generator(seed, "order", epoch)) for seed in seeds
+            torch.randperm(self.size, generator=generator(seed, "order", drawn)) for seed in seeds
         ]
         order = orders[0] if len(orders) == 1 else torch.stack(orders)
-        yield from self._read(order[..., skip * self.batch_size :])
+        return self._split(order.to(self._device))[skip : len(self)]
+
+    def epoch(self, epoch: int, seeds: Sequence[int], skip: int = 0) -> Iterator[Batch]:
+        """Yield the batches of epoch 1, 2, ... after the first `skip`, shuffled and augmented."""
+        keys = self.preprocessing.keys(seeds, epoch)
+        self._generator.manual_seed(derive(seeds[0], "workers", epoch))
+        for read in self.read(self.indices(epoch, seeds, skip)):
+            yield self.preprocessing.augmented(*read, keys)
 
     def in_order(self) -> Iterator[Batch]:
         """Yield the batches of one pass in the stored order."""
-        yield from self._read(torch.arange(self.size))
+        everything = torch.arange(self.size, device=self._device)
+        for inputs, targets, _ in self.read(self._split(everything)):
+            yield self.preprocessing.plain(inputs, targets)
 
     def first(self, count: int) -> Batch:
         """Return the first items as one batch."""
-        return next(self._read(torch.arange(min(count, self.size)), count))
+        index = torch.arange(min(count, self.size), device=self._device)
+        inputs, targets, _ = next(iter(self.read([index])))
+        return self.preprocessing.plain(inputs, targets)
 
-    def _read(self, order: Tensor, size: int | None = None) -> Iterator[Batch]:
-        chunks = [c for c in order.split(size or self.batch_size, dim=-1) if c.numel()]
-        stored = self._indexed(chunks) if self._tensors is not None else self._loaded(chunks)
-        for inputs, targets in stored:
-            yield self._normalise(inputs), self._cast(targets)
+    def read(self, indices: Sequence[Tensor]) -> Iterator[Read]:
+        """Yield inputs, targets and index of each batch of items, as stored, on the device."""
+        if self.resident is not None:
+            return (select(self.resident, index) for index in indices)
+        return _ahead(self._loaded(indices), self._device)
 
-    def _indexed(self, chunks: Sequence[Tensor]) -> Iterator[Batch]:
-        assert self._tensors is not None
-        inputs, targets = self._tensors
-        for chunk in chunks:
-            index = chunk.to(self._device, non_blocking=True)
-            yield inputs[index], targets[index]
+    def _split(self, order: Tensor) -> list[Tensor]:
+        return [part for part in order.split(self.batch_size, dim=-1) if part.numel()]
 
-    def _loaded(self, chunks: Sequence[Tensor]) -> Iterator[Batch]:
-        loader: DataLoader[Any] = DataLoader(
-            self._items,
-            batch_sampler=[chunk.flatten().tolist() for chunk in chunks],
-            generator=torch.Generator(),  # else it draws from the default one, which dropout uses
-            num_workers=self._workers,
-            pin_memory=self._device.type == "cuda",
+    def _loaded(self, indices: Sequence[Tensor]) -> Iterator[Read]:
+        self._sampler[:] = [index.flatten().tolist() for index in indices]
+        for index, (inputs, targets) in zip(indices, self._loader, strict=True):
+            yield inputs.unflatten(0, index.shape), targets.unflatten(0, index.shape), index
+
+
+def select(tensors: Sequence[Tensor], index: Tensor) -> Read:
+    """Return the items of a batch, or of a batch a lane; several times faster than indexing."""
+    flat = index.flatten()
+    inputs, targets = (tensor.index_select(0, flat) for tensor in tensors)
+    if index.dim() == 1:
+        return inputs, targets, index
+    return inputs.unflatten(0, index.shape), targets.unflatten(0, index.shape), index
+
+
+def _moved(items: Items[Any], device: torch.device) -> tuple[Tensor, ...] | None:
+    """Return the tensors of a split on the device, or None where there are none or no room."""
+    if not isinstance(items, TensorDataset):
+        return None
+    try:
+        return tuple(tensor.to(device) for tensor in items.tensors)
+    except torch.OutOfMemoryError:
+        size = sum(tensor.nbytes for tensor in items.tensors) / 1e9
+        warnings.warn(
+            f"{device} has no room for {size:.2f} GB of data at once: a loader feeds it batch by "
+            "batch, which is slower. dataset.resident=false does so without this warning.",
+            stacklevel=2,
         )
-        for chunk, batch in zip(chunks, loader, strict=True):
-            inputs, targets = (part.to(self._device, non_blocking=True) for part in batch)
-            yield inputs.unflatten(0, chunk.shape), targets.unflatten(0, chunk.shape)
+        return None
 
-    def _normalise(self, inputs: Tensor) -> Tensor:
-        return (inputs.to(self._dtype) - self._mean) / self._std
 
-    def _cast(self, targets: Tensor) -> Tensor:
-        return targets.to(torch.long if self._spec.task is Task.classification else self._dtype)
+def _ahead(batches: Iterable[Read], device: torch.device) -> Iterator[Read]:
+    """Move batches to the device; to a GPU one batch ahead, on a stream beside the computation."""
+    if device.type != "cuda":
+        for read in batches:
+            yield _on(device, read)
+        return
+    stream = torch.cuda.Stream(device)
+    waiting: list[tuple[Read, torch.cuda.Event]] = []
+    for read in batches:
+        with torch.cuda.stream(stream):
+            waiting.append((_on(device, read), stream.record_event()))
+        if len(waiting) > 1:
+            yield _handed_over(*waiting.pop(0))
+    for read, copied in waiting:
+        yield _handed_over(read, copied)
+
+
+def _on(device: torch.device, read: Read) -> Read:
+    inputs, targets, index = read
+    return inputs.to(device, non_blocking=True), targets.to(device, non_blocking=True), index
+
+
+def _handed_over(read: Read, copied: torch.cuda.Event) -> Read:
+    """Let the computation wait for a copy, and the memory of the copy for the computation."""
+    current = torch.cuda.current_stream()
+    current.wait_event(copied)
+    for tensor in read:
+        tensor.record_stream(current)
+    return read

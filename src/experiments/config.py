@@ -20,7 +20,7 @@ from experiments.errors import ConfigError, options
 from experiments.settings import Experiment
 
 # Kinds of which an experiment takes several, each under its own name.
-SEVERAL = ("transform", "metric")
+SEVERAL = ("transform", "metric", "augment")
 
 
 @dataclass(frozen=True, slots=True)

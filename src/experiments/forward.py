@@ -1,5 +1,6 @@
 """A network as a function of its parameters, for one run or for lanes."""
 
+import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -31,10 +32,10 @@ class Forward:
             module.to(params.vector.device, params.vector.dtype)
         self.buffers: Tensors = dict(modules[0].named_buffers()) if modules else {}
         self._call: Callable[[Tensors, Tensor], Tensor] = self._single
-        if params.lanes is not None:
+        self._in_lanes = params.lanes is not None
+        if self._in_lanes:
             self.buffers = stack_module_state(modules)[1] if modules else {}
-            lanes = vmap(self._substituted, randomness="different")
-            self._call = lambda tensors, inputs: lanes(tensors, self.buffers, inputs)
+            self._call = lambda tensors, inputs: self._lanes(tensors, self.buffers, inputs)
 
     def __call__(self, tensors: Tensors, inputs: Tensor) -> Tensor:
         """Return the outputs; in bf16 the products are, the outputs are float32 again."""
@@ -42,6 +43,13 @@ class Forward:
             return self._call(tensors, inputs)
         with torch.autocast(self._device, torch.bfloat16):
             return self._call(tensors, inputs).float()
+
+    def bound(self, buffers: Tensors) -> Callable[[Tensors, Tensor], Tensor]:
+        """Return the same function with all that it depends on given as tensors."""
+        twin = copy.copy(self)
+        call = self._lanes if self._in_lanes else self._substituted
+        twin._call = lambda tensors, inputs: call(tensors, buffers, inputs)
+        return twin
 
     def train(self, mode: bool = True) -> None:
         """Switch between training and evaluation (dropout, BatchNorm)."""
@@ -53,6 +61,10 @@ class Forward:
             return self._network.forward(tensors, inputs)
         output: Tensor = self._network(inputs)
         return output
+
+    def _lanes(self, tensors: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
+        outputs: Tensor = vmap(self._substituted, randomness="different")(tensors, buffers, inputs)
+        return outputs
 
     def _substituted(self, tensors: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
         if isinstance(self._network, Network):

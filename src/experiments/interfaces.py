@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.utils import data
 
+    from experiments.draws import Draws
+
 Tensors: TypeAlias = "dict[str, Tensor]"
 State: TypeAlias = "dict[str, Tensor]"
 
@@ -45,6 +47,22 @@ class Precision(Enum):
     tf32 = "tf32"
     bf16 = "bf16"
     fp64 = "fp64"
+    fp16 = "fp16"
+
+
+class Order(Enum):
+    """Which batches an epoch after the first has: new ones, or the first epoch's again."""
+
+    reshuffle = "reshuffle"
+    fixed = "fixed"
+
+
+class MemoryFormat(Enum):
+    """How images and the weights of convolutions lie in memory."""
+
+    auto = "auto"
+    contiguous = "contiguous"
+    channels_last = "channels_last"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +136,13 @@ class Plugin(ABC):  # noqa: B024 - each kind adds its own abstract methods
 
 @dataclass(kw_only=True, slots=True)
 class Dataset(Plugin):
-    """Gives the train, val and test splits."""
+    """Gives the train, val and test splits.
+
+    `resident` splits are kept in memory and moved to the device once; otherwise a DataLoader feeds
+    them batch by batch.
+    """
+
+    resident: bool = True
 
     @abstractmethod
     def load(self) -> Splits:
@@ -172,6 +196,24 @@ class Transform(Plugin):
 
 
 @dataclass(kw_only=True, slots=True)
+class Augment(Plugin):
+    """Changes the items of a training batch at random, all at once and on the device."""
+
+    def check(self, spec: DataSpec) -> None:  # noqa: B027 - most take any data
+        """Raise ValueError where it cannot take such items."""
+
+    @abstractmethod
+    def __call__(
+        self, inputs: Tensor, targets: Tensor, draws: Draws, spec: DataSpec
+    ) -> tuple[Tensor, Tensor]:
+        """Return new inputs and targets from normalised inputs [B, *item] and targets [B].
+
+        Every random number comes from `draws`, so that an item is changed in the same way wherever
+        it is read. Class targets may become shares [B, classes].
+        """
+
+
+@dataclass(kw_only=True, slots=True)
 class Schedule(Plugin):
     """A factor on a number of the rule, as a function of time, after a linear warm-up."""
 
@@ -222,6 +264,9 @@ class Device(Plugin):
     precision: Precision = Precision.fp32
     threads: int | None = number(None, at_least=1)
     deterministic: bool = False
+    memory_format: MemoryFormat = MemoryFormat.auto
+    compile: bool = False  # the steps of training become one program, by inductor
+    graph: bool = False  # the steps become one CUDA graph
 
     @abstractmethod
     def find(self) -> torch.device:

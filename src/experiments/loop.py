@@ -14,10 +14,13 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Step(NamedTuple):
-    """What one step leaves behind; in lanes `loss` is [K] and `change` [K, P]."""
+    """What the steps since the last record leave behind, mostly one, of which `t` is the last.
+
+    Shapes: `losses` [n] of those n steps, `change` [P] of the last; in lanes [n, K] and [K, P].
+    """
 
     t: int
-    loss: Tensor
+    losses: Tensor
     change: Tensor
     state: Memory
 
@@ -36,15 +39,15 @@ def descend(
     A batch is a list of parts whose gradients add up: one, or several with `accumulate`.
     """
     for t, parts in enumerate(batches, start=first):
-        total = torch.zeros(())
+        losses: list[Tensor] = []
         for inputs, targets in parts:
-            loss = loss_fn(model(params.tensors, inputs), targets) / len(parts)
-            loss.sum().backward()  # lanes do not mix, so each gets its own gradient
-            total = total + loss.detach()
+            loss = loss_fn(model(params.tensors, inputs), targets)
+            loss.backward(torch.full_like(loss, 1 / len(parts)))  # for each lane its own
+            losses.append(loss.detach())
 
         with torch.no_grad():
             change, state = rule.update(params.grads, params.vector, state, t)
             params.vector.sub_(change)
             params.grads.zero_()
 
-        yield Step(t, total, change, state)
+        yield Step(t, torch.stack(losses).mean(0, keepdim=True), change, state)

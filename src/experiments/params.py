@@ -21,18 +21,24 @@ class Params:
 
     Shapes: `vector` and `grads` are [P], in lanes [K, P]; `tensors` maps each name to a leaf tensor
     of the parameter's own shape, in lanes with K before it. The leaves share memory with `vector`,
-    their `.grad` with `grads`.
+    their `.grad` with `grads`. With `channels_last` the weights of convolutions lie in that order.
     """
 
     def __init__(
-        self, networks: Sequence[nn.Module | Network], device: torch.device, dtype: torch.dtype
+        self,
+        networks: Sequence[nn.Module | Network],
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        channels_last: bool = False,
     ) -> None:
         if len(networks) > 1:
             # A lane's parameter is a strided view, and so is its gradient: autograd advises dense
             # gradients, which measure no faster here and would need a copy a step.
             warnings.filterwarnings("ignore", message="grad and param do not obey the gradient")
         self.layout = layout_of(networks[0])
-        rows = [_flatten(initial_tensors(network)) for network in networks]
+        self._channels_last = channels_last
+        rows = [self._flatten(initial_tensors(network)) for network in networks]
         initial = rows[0] if len(rows) == 1 else torch.stack(rows)
         self.vector = initial.to(device, dtype, copy=True)
         self.grads = torch.zeros_like(self.vector)
@@ -42,6 +48,11 @@ class Params:
         own = initial_tensors(networks[0]) if len(rows) == 1 else {}
         self.tensors = {name: _leaf(own.get(name), values[name], grads[name]) for name in values}
 
+    def fresh(self, vector: Tensor) -> "Fresh":
+        """Return parameters of the same layout in another vector, whose gradients start afresh."""
+        values = self.split(vector)
+        return Fresh(vector, {n: v.detach().requires_grad_() for n, v in values.items()})
+
     @property
     def lanes(self) -> int | None:
         """The number of lanes K, or None for a plain run."""
@@ -49,12 +60,26 @@ class Params:
 
     def split(self, vector: Tensor) -> Tensors:
         """View a vector [..., P] as named tensors [..., *shape]."""
-        return {
-            p.name: vector[..., p.start : p.stop].unflatten(-1, p.shape)
-            if p.shape
-            else vector[..., p.start]
-            for p in self.layout
-        }
+        return {p.name: self._view(vector, p) for p in self.layout}
+
+    def _view(self, vector: Tensor, place: Parameter) -> Tensor:
+        if not place.shape:
+            return vector[..., place.start]
+        part = vector[..., place.start : place.stop]
+        if not self._is_reordered(place.shape):
+            return part.unflatten(-1, place.shape)
+        outputs, inputs, height, width = place.shape
+        return part.unflatten(-1, (outputs, height, width, inputs)).movedim(-1, -3)
+
+    def _flatten(self, tensors: Tensors) -> Tensor:
+        ordered = [
+            tensor.detach().movedim(1, -1) if self._is_reordered(tensor.shape) else tensor.detach()
+            for tensor in tensors.values()
+        ]
+        return torch.cat([tensor.flatten() for tensor in ordered])
+
+    def _is_reordered(self, shape: torch.Size) -> bool:
+        return self._channels_last and len(shape) == 4
 
 
 def initial_tensors(network: nn.Module | Network) -> Tensors:
@@ -72,10 +97,6 @@ def layout_of(network: nn.Module | Network) -> list[Parameter]:
         Parameter(name, tensor.shape, stop - tensor.numel(), _role(network, name))
         for (name, tensor), stop in zip(tensors.items(), stops, strict=True)
     ]
-
-
-def _flatten(tensors: Tensors) -> Tensor:
-    return torch.cat([tensor.detach().flatten() for tensor in tensors.values()])
 
 
 def _leaf(own: Tensor | None, value: Tensor, grad: Tensor) -> Tensor:

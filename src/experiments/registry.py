@@ -20,6 +20,7 @@ KINDS: dict[str, type[Plugin]] = {
     "schedule": interfaces.Schedule,
     "metric": interfaces.Metric,
     "transform": interfaces.Transform,
+    "augment": interfaces.Augment,
 }
 
 _plugins: dict[str, dict[str, type[Plugin]]] = {kind: {} for kind in KINDS}

@@ -1,6 +1,8 @@
 """An optimizer with its transforms and schedules: the one rule that the loop applies."""
 
+import copy
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from torch import Tensor
 from torch.func import vmap
@@ -11,6 +13,13 @@ from experiments.params import Params
 from experiments.timetable import Timetable
 
 Memory = dict[str, State]
+
+
+class Clock(Protocol):
+    """Tells what time it is at a step, and what every scheduled number is."""
+
+    def at(self, t: int) -> tuple[Tensor, Tensors]:
+        """Return step `t` as a 0-d tensor, and every scheduled number: 0-d, in lanes [K]."""
 
 
 class Rule:
@@ -44,6 +53,12 @@ class Rule:
             total_steps=total_steps,
             steps_per_epoch=steps_per_epoch,
         )
+        self._clock: Clock = self._timetable
+
+    @property
+    def numbers(self) -> dict[str, Tensors]:
+        """The numbers of the optimizer and of each transform: 0-d, in lanes [K]."""
+        return self._numbers
 
     def init(self, vector: Tensor) -> Memory:
         """Return the memory of the optimizer and of each transform before the first step."""
@@ -51,13 +66,23 @@ class Rule:
 
     def update(self, grads: Tensor, vector: Tensor, state: Memory, t: int) -> tuple[Tensor, Memory]:
         """Return what the loop subtracts at step `t`, and the next memory."""
-        time, scheduled = self._timetable.at(t)
+        time, scheduled = self._clock.at(t)
         values = self._numbers | {"optimizer": self._numbers["optimizer"] | scheduled}
         if self._lanes is None:
             return self._apply(values, grads, vector, state, time)
         in_lanes = vmap(self._apply, in_dims=(0, 0, 0, 0, None), randomness="different")
         change, state = in_lanes(values, grads, vector, state, time)
         return change, state
+
+    def bound(self, numbers: dict[str, Tensors], clock: Clock) -> "Rule":
+        """Return the same rule with its numbers and its clock given as tensors."""
+        twin = copy.copy(self)
+        twin._numbers, twin._clock = numbers, clock
+        return twin
+
+    def window(self, t: int, n: int) -> tuple[Tensor, Tensors]:
+        """Return the n steps from `t` on [n], and every scheduled number at them [n] or [K, n]."""
+        return self._timetable.window(t, n)
 
     def scheduled(self, t: int) -> Tensors:
         """Return every scheduled number at step `t`, such as `lr`: 0-d, in lanes [K]."""

@@ -7,12 +7,14 @@ from omegaconf import MISSING
 
 from experiments.bounds import number
 from experiments.interfaces import (
+    Augment,
     Dataset,
     Device,
     Loss,
     Metric,
     Model,
     Optimizer,
+    Order,
     Schedule,
     Transform,
     Unit,
@@ -31,8 +33,9 @@ class TrackingMode(Enum):
 class Data:
     """How batches are made of a data set."""
 
-    resident: bool = True  # tensors are moved to the device once; false feeds them by DataLoader
     workers: int = number(0, at_least=0)  # processes of the DataLoader
+    order: Order = Order.reshuffle
+    drop_last: bool = False  # leave out an epoch's last batch where it is smaller
 
 
 @dataclass(kw_only=True, slots=True)
@@ -81,6 +84,7 @@ class Experiment:
     schedule: Schedule = MISSING  # of lr
     schedules: dict[str, Schedule] = field(default_factory=dict)  # of the rule's other numbers
     transform: dict[str, Transform] = field(default_factory=dict)  # in order
+    augment: dict[str, Augment] = field(default_factory=dict)  # of training batches, in order
     metric: dict[str, Metric] = field(default_factory=dict)  # none: the task's usual ones
 
     seed: int = number(0, at_least=0)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -12,8 +13,10 @@ from experiments.batches import Batches
 from experiments.errors import ConfigError, options
 from experiments.forward import Forward
 from experiments.interfaces import (
+    Augment,
     DataSpec,
     Loss,
+    MemoryFormat,
     Metric,
     Network,
     Plugin,
@@ -22,7 +25,8 @@ from experiments.interfaces import (
     Task,
     Unit,
 )
-from experiments.params import Params
+from experiments.params import Params, initial_tensors
+from experiments.preprocessing import Preprocessing
 from experiments.rule import Memory, Rule
 from experiments.seeds import default_stream
 from experiments.settings import Experiment
@@ -65,9 +69,17 @@ def prepare(experiment: Experiment) -> Session:
     monitor, higher_is_better = _monitor(experiment.monitor, metrics)
 
     dtype = torch.float64 if experiment.device.precision is Precision.fp64 else torch.float32
-    batches = _batches(experiment, splits, device, dtype)
     network = build_network(experiment, splits.spec)
-    params = Params([network], device, dtype)
+    channels_last = _is_channels_last(experiment, network, device)
+    params = Params([network], device, dtype, channels_last=channels_last)
+    preprocessing = Preprocessing(
+        splits.spec,
+        device=device,
+        dtype=dtype,
+        augment=_augment(experiment, splits.spec),
+        channels_last=channels_last,
+    )
+    batches = _batches(experiment, splits, preprocessing, device)
     model = Forward([network], params, experiment.device.precision)
     _probe(experiment, splits.spec, model, params, batches["train"])
 
@@ -124,22 +136,53 @@ def build_network(experiment: Experiment, spec: DataSpec) -> nn.Module | Network
 
 
 def _batches(
-    experiment: Experiment, splits: Splits, device: torch.device, dtype: torch.dtype
+    experiment: Experiment, splits: Splits, preprocessing: Preprocessing, device: torch.device
 ) -> dict[str, Batches]:
-    sizes = {"train": experiment.batch_size}
-    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
-    return {
-        split: Batches(
-            items,
-            splits.spec,
-            batch_size=sizes.get(split, experiment.evaluate.batch_size),
-            device=device,
-            dtype=dtype,
-            workers=experiment.data.workers,
-            resident=experiment.data.resident,
+    data = experiment.data
+    make = partial(
+        Batches,
+        preprocessing=preprocessing,
+        device=device,
+        workers=data.workers,
+        resident=experiment.dataset.resident,
+    )
+    size = experiment.evaluate.batch_size
+    train = make(
+        splits.train, batch_size=experiment.batch_size, order=data.order, drop_last=data.drop_last
+    )
+    if not len(train):
+        raise ConfigError(
+            f"batch_size={experiment.batch_size}: data.drop_last=true leaves no batch of the "
+            f"{train.size} items; use at most that many."
         )
-        for split, items in parts.items()
+    return {
+        "train": train,
+        "val": make(splits.val, batch_size=size),
+        "test": make(splits.test, batch_size=size),
     }
+
+
+def _augment(experiment: Experiment, spec: DataSpec) -> dict[str, Augment]:
+    for name, augment in experiment.augment.items():
+        try:
+            augment.check(spec)
+        except ValueError as error:
+            dataset = registry.name_of(type(experiment.dataset))
+            raise ConfigError(
+                f"augment={name} does not fit dataset={dataset}: {error}."
+            ) from error
+    return experiment.augment
+
+
+def _is_channels_last(
+    experiment: Experiment, network: nn.Module | Network, device: torch.device
+) -> bool:
+    """Say whether images lie channels last; if not told, where that makes convolutions fast."""
+    asked, precision = experiment.device.memory_format, experiment.device.precision
+    if asked is not MemoryFormat.auto:
+        return asked is MemoryFormat.channels_last
+    fast = device.type == "cpu" or precision in {Precision.tf32, Precision.bf16, Precision.fp16}
+    return fast and any(tensor.dim() == 4 for tensor in initial_tensors(network).values())
 
 
 def _loss(experiment: Experiment, spec: DataSpec) -> Loss:

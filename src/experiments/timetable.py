@@ -33,26 +33,38 @@ class Timetable:
         self._total_steps = total_steps
         self._steps_per_epoch = steps_per_epoch
         self._first = 0
-        self._times: Sequence[Tensor] = ()
-        self._values: dict[str, Sequence[Tensor]] = {}
+        self._times = torch.empty(0)
+        self._rows: Tensors = {}
+        self._steps: list[tuple[Tensor, Tensors]] = []
 
     def at(self, t: int) -> tuple[Tensor, Tensors]:
         """Return step `t` as a 0-d tensor, and every scheduled number: 0-d, in lanes [K]."""
-        if not 0 <= t - self._first < len(self._times):
+        if not 0 <= t - self._first < len(self._steps):
             self._fill(t)
-        index = t - self._first
-        return self._times[index], {name: row[index] for name, row in self._values.items()}
+        return self._steps[t - self._first]
+
+    def window(self, t: int, n: int) -> tuple[Tensor, Tensors]:
+        """Return the n steps from `t` on [n], and every scheduled number: [n], in lanes [K, n]."""
+        if not 0 <= t - self._first <= len(self._steps) - n:
+            self._fill(t)
+        part = slice(t - self._first, t - self._first + n)
+        return self._times[part], {name: row[..., part] for name, row in self._rows.items()}
 
     def _fill(self, first: int) -> None:
         any_number = next(iter(self._base.values()))
         times = torch.arange(
             first, first + _BLOCK, dtype=any_number.dtype, device=any_number.device
         )
-        self._first, self._times = first, times.unbind()
-        self._values = {
-            name: self._row(self._base[name], schedules, times).unbind(-1)
+        self._first, self._times = first, times
+        self._rows = {
+            name: self._row(self._base[name], schedules, times)
             for name, schedules in self._schedules.items()
         }
+        columns = [row.unbind(-1) for row in self._rows.values()]
+        self._steps = [
+            (time, dict(zip(self._rows, values, strict=True)))
+            for time, *values in zip(times.unbind(), *columns, strict=True)
+        ]
 
     def _row(self, base: Tensor, schedules: Sequence[Schedule], times: Tensor) -> Tensor:
         values = numbers(schedules, times.device)
