@@ -1,6 +1,7 @@
 """Tables in Markdown, and the part of a file that they are written to."""
 
 from collections.abc import Sequence
+from math import floor, log10
 from pathlib import Path
 from statistics import median
 
@@ -15,23 +16,18 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     first, *others = zip(cells, widths, strict=True)
-    return (
-        " | ".join(
-            ["| " + first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
-        )
-        + " |"
-    )
+    padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+    return f"| {' | '.join(padded)} |"
 
 
-def number(value: float, digits: int = 3) -> str:
-    """Return a positive number with so many digits that tell, and no exponent."""
-    whole = len(str(int(value))) if value >= 1 else 0
-    return f"{value:,.{max(0, digits - whole)}f}"
+def number(value: float) -> str:
+    """Return a positive number with three digits that tell, or all those before the point."""
+    return f"{value:,.{max(0, 2 - floor(log10(value)))}f}"
 
 
 def spread(values: Sequence[float]) -> str:
     """Return the median with the lowest and the highest."""
-    return f"{median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+    return f"{number(median(values))} ({number(min(values))}-{number(max(values))})"
 
 
 def publish(text: str, path: Path | None, name: str) -> None:

@@ -24,8 +24,9 @@ from experiments import (
     Transform,
     plugins,
 )
-from experiments.interfaces import Parameter, Plugin
+from experiments.interfaces import Plugin
 from experiments.numbers import filled, numbers
+from experiments.records import Parameter
 from experiments.registry import KINDS
 
 ALL = [(kind, name) for kind in KINDS for name in plugins(kind)]

@@ -1,6 +1,5 @@
 """The loop that introductions to PyTorch teach: raw tensors, and rules written by hand."""
 
-from collections.abc import Callable
 from itertools import islice
 
 import torch
@@ -22,86 +21,49 @@ SHAPES: dict[str, list[tuple[int, ...]]] = {
 
 def prepare(work: Work, data: Data) -> Take:
     """Return the function that takes n steps."""
-    loader = DataLoader(Items(data), work.batch_size, shuffle=True, drop_last=True)
-    batches = endless(loader)
+    batches = endless(DataLoader(Items(data), work.batch_size, shuffle=True, drop_last=True))
     params = [(0.05 * torch.randn(shape)).requires_grad_() for shape in SHAPES[work.name]]
-    forward = FORWARD[work.name]
-    update = UPDATE[work.rule](params, work.lr)
+    states = [(torch.zeros_like(param), torch.zeros_like(param)) for param in params]
+    t = 0
 
     def take(n: int) -> None:
+        nonlocal t
         for inputs, targets in islice(batches, n):
-            loss = cross_entropy(forward(inputs, *params), targets)
+            t += 1
+            loss = cross_entropy(forward(work, inputs, params), targets)
             loss.backward()
             with torch.no_grad():
-                update()
-                for param in params:
-                    grad(param).zero_()
+                for param, state in zip(params, states, strict=True):
+                    update(work, t, param, *state)
 
     return take
 
 
-def linear(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return the logits of an affine map."""
+def forward(work: Work, inputs: Tensor, params: list[Tensor]) -> Tensor:
+    """Return a batch's logits."""
+    *hidden, weight, bias = params
+    match work.name:
+        case "mlp":
+            inputs = (inputs.flatten(1) @ hidden[0] + hidden[1]).relu()
+        case "cnn":
+            for kernel, shift in (hidden[:2], hidden[2:]):
+                inputs = max_pool2d(conv2d(inputs, kernel, shift, padding=1).relu(), 2)
     return inputs.flatten(1) @ weight + bias
 
 
-def mlp(inputs: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
-    """Return the logits of two affine maps with ReLU between them."""
-    return (inputs.flatten(1) @ w1 + b1).relu() @ w2 + b2
-
-
-def cnn(inputs: Tensor, *params: Tensor) -> Tensor:
-    """Return the logits of two convolutions and an affine map."""
-    k1, b1, k2, b2, weight, bias = params
-    images = max_pool2d(conv2d(inputs, k1, b1, padding=1).relu(), 2)
-    images = max_pool2d(conv2d(images, k2, b2, padding=1).relu(), 2)
-    return linear(images, weight, bias)
-
-
-def grad(param: Tensor) -> Tensor:
-    """Return the gradient that `backward` left."""
+def update(work: Work, t: int, param: Tensor, first: Tensor, second: Tensor) -> None:
+    """Subtract step `t` from a parameter, and zero its gradient."""
     assert param.grad is not None
-    return param.grad
-
-
-def sgd(params: list[Tensor], lr: float) -> Callable[[], None]:
-    """Return the update of gradient descent."""
-
-    def update() -> None:
-        for param in params:
-            param.sub_(lr * grad(param))
-
-    return update
-
-
-def momentum(params: list[Tensor], lr: float) -> Callable[[], None]:
-    """Return the update of gradient descent with momentum 0.9."""
-    velocities = [torch.zeros_like(param) for param in params]
-
-    def update() -> None:
-        for param, velocity in zip(params, velocities, strict=True):
-            velocity.mul_(0.9).add_(grad(param))
-            param.sub_(lr * velocity)
-
-    return update
-
-
-def adam(params: list[Tensor], lr: float) -> Callable[[], None]:
-    """Return the update of Adam (Kingma & Ba, 2015)."""
-    states = [(torch.zeros_like(param), torch.zeros_like(param)) for param in params]
-    t = 0
-
-    def update() -> None:
-        nonlocal t
-        t += 1
-        for param, (first, second) in zip(params, states, strict=True):
-            first.mul_(0.9).add_(0.1 * grad(param))
-            second.mul_(0.999).add_(0.001 * grad(param) ** 2)
+    grad = param.grad
+    match work.rule:
+        case "sgd":
+            param.sub_(work.lr * grad)
+        case "momentum":
+            first.mul_(0.9).add_(grad)
+            param.sub_(work.lr * first)
+        case "adam":
+            first.mul_(0.9).add_(0.1 * grad)
+            second.mul_(0.999).add_(0.001 * grad**2)
             deviation = (second / (1 - 0.999**t)).sqrt() + 1e-8
-            param.sub_(lr / (1 - 0.9**t) * first / deviation)
-
-    return update
-
-
-FORWARD: dict[str, Callable[..., Tensor]] = {"linear": linear, "mlp": mlp, "cnn": cnn}
-UPDATE = {"sgd": sgd, "momentum": momentum, "adam": adam}
+            param.sub_(work.lr / (1 - 0.9**t) * first / deviation)
+    grad.zero_()

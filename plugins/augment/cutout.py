@@ -6,7 +6,7 @@ from torch import Tensor
 from experiments import Augment, DataSpec, number, register
 
 if TYPE_CHECKING:
-    from experiments.draws import Draws
+    from experiments import Draws
 
 
 @register("cutout")

@@ -8,7 +8,7 @@ from torch.nn import functional
 from experiments import Augment, DataSpec, number, register
 
 if TYPE_CHECKING:
-    from experiments.draws import Draws
+    from experiments import Draws
 
 
 class Mode(Enum):

@@ -3,30 +3,37 @@
 A plugin's file needs nothing but the names exported here.
 """
 
+from typing import TYPE_CHECKING
+
 from experiments.averages import ema
 from experiments.bounds import number
 from experiments.errors import ConfigError, DataError, options
 from experiments.interfaces import (
     Augment,
     Dataset,
-    DataSpec,
     Device,
     Loss,
     Metric,
-    MemoryFormat,
     Model,
-    Network,
     Optimizer,
+    Schedule,
+    Transform,
+)
+from experiments.records import (
+    DataSpec,
+    MemoryFormat,
+    Network,
     Parameter,
     Precision,
-    Schedule,
     Splits,
     State,
     Task,
-    Transform,
     Unit,
 )
 from experiments.registry import lookup, plugins, register
+
+if TYPE_CHECKING:
+    from experiments.draws import Draws
 
 __all__ = [
     "Augment",
@@ -35,6 +42,7 @@ __all__ = [
     "DataSpec",
     "Dataset",
     "Device",
+    "Draws",
     "Loss",
     "MemoryFormat",
     "Metric",

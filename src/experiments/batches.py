@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data import Dataset as Items
 
-from experiments.interfaces import Order, Tensors
 from experiments.preprocessing import Batch, Preprocessing
+from experiments.records import Order
 from experiments.seeds import derive, generator
 
 Read = tuple[Tensor, Tensor, Tensor]  # inputs and targets as stored, and the items' places

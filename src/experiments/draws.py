@@ -46,4 +46,4 @@ def _mixed(x: Tensor) -> Tensor:
     """
     x = (x ^ (x >> 16)) * 0x21F0AAAD & _LOW
     x = (x ^ (x >> 15)) * 0x735A2D97 & _LOW
-    return x ^ (x >> 15)
+    return x ^ x >> 15

@@ -28,6 +28,10 @@ class DataError(ExperimentError):
     status = 4
 
 
+class CaptureError(ExperimentError):
+    """A program that cannot be captured or compiled whole; the run goes on without it."""
+
+
 def options(got: str, allowed: Iterable[str]) -> str:
     """Phrase what is allowed instead of `got`, the nearest name first."""
     names = sorted(set(allowed))

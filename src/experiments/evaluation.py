@@ -7,7 +7,8 @@ from torch import Tensor
 
 from experiments.batches import Batches
 from experiments.forward import Forward
-from experiments.interfaces import Loss, Metric, Tensors
+from experiments.interfaces import Loss, Metric
+from experiments.records import Tensors
 
 
 @torch.no_grad()

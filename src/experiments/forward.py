@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from experiments.interfaces import Network, Precision, Tensors
 from experiments.params import Params
+from experiments.records import Network, Precision, Tensors
 
 
 class Forward:

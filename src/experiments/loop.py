@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from experiments.interfaces import Tensors
 from experiments.params import Params
+from experiments.records import Tensors
 from experiments.rule import Memory, Rule
 
 Batch = tuple[Tensor, Tensor]

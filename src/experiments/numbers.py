@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from experiments.interfaces import Plugin, Tensors
+from experiments.interfaces import Plugin
+from experiments.records import Tensors
 
 P = TypeVar("P", bound=Plugin)
 

@@ -11,7 +11,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from experiments.interfaces import Network, Parameter, Tensors
+from experiments.records import Network, Parameter, Tensors
 
 _NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 
@@ -38,7 +38,7 @@ class Params:
             warnings.filterwarnings("ignore", message="grad and param do not obey the gradient")
         self.layout = layout_of(networks[0])
         self._channels_last = channels_last
-        rows = [self._flatten(initial_tensors(network)) for network in networks]
+        rows = [self.join(initial_tensors(network)) for network in networks]
         initial = rows[0] if len(rows) == 1 else torch.stack(rows)
         self.vector = initial.to(device, dtype, copy=True)
         self.grads = torch.zeros_like(self.vector)
@@ -48,10 +48,9 @@ class Params:
         own = initial_tensors(networks[0]) if len(rows) == 1 else {}
         self.tensors = {name: _leaf(own.get(name), values[name], grads[name]) for name in values}
 
-    def fresh(self, vector: Tensor) -> "Fresh":
-        """Return parameters of the same layout in another vector, whose gradients start afresh."""
-        values = self.split(vector)
-        return Fresh(vector, {n: v.detach().requires_grad_() for n, v in values.items()})
+    def over(self, vector: Tensor) -> "Fresh":
+        """Return parameters of the same layout whose values are those of another vector."""
+        return Fresh(self, vector)
 
     @property
     def lanes(self) -> int | None:
@@ -71,15 +70,46 @@ class Params:
         outputs, inputs, height, width = place.shape
         return part.unflatten(-1, (outputs, height, width, inputs)).movedim(-1, -3)
 
-    def _flatten(self, tensors: Tensors) -> Tensor:
-        ordered = [
-            tensor.detach().movedim(1, -1) if self._is_reordered(tensor.shape) else tensor.detach()
-            for tensor in tensors.values()
-        ]
-        return torch.cat([tensor.flatten() for tensor in ordered])
+    def join(self, tensors: Tensors) -> Tensor:
+        """Put named tensors one after the other in a vector, as `split` takes them apart."""
+        return torch.cat([self._flat(tensors[p.name].detach(), p) for p in self.layout], -1)
+
+    def _flat(self, tensor: Tensor, place: Parameter) -> Tensor:
+        if self._is_reordered(place.shape):
+            tensor = tensor.movedim(-3, -1)
+        lanes = tensor.dim() - len(place.shape)
+        return tensor.flatten(lanes) if place.shape else tensor.unsqueeze(-1)
 
     def _is_reordered(self, shape: torch.Size) -> bool:
         return self._channels_last and len(shape) == 4
+
+
+class Fresh:
+    """Parameters in a given vector, whose gradients become a vector when they are asked for.
+
+    A captured program has no use for gradients that last: the first of a step are written, not
+    added to zeros.
+    """
+
+    def __init__(self, params: Params, vector: Tensor) -> None:
+        self.vector = vector
+        self.tensors = {n: v.detach().requires_grad_() for n, v in params.split(vector).items()}
+        self._params = params
+        self._grads = vector
+
+    @property
+    def grads(self) -> Tensor:
+        """Join the gradients that have come since the last call."""
+        found = {name: leaf.grad for name, leaf in self.tensors.items()}
+        if any(grad is not None for grad in found.values()):
+            leaves = self.tensors.items()
+            full = {
+                n: torch.zeros_like(leaf) if (g := found[n]) is None else g for n, leaf in leaves
+            }
+            self._grads = self._params.join(full)
+            for leaf in self.tensors.values():
+                leaf.grad = None
+        return self._grads
 
 
 def initial_tensors(network: nn.Module | Network) -> Tensors:

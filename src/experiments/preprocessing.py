@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.func import vmap
 
 from experiments.draws import Draws
-from experiments.interfaces import Augment, DataSpec, Task, Tensors
+from experiments.interfaces import Augment
+from experiments.records import DataSpec, Task, Tensors
 from experiments.seeds import derive
 
 Batch = tuple[Tensor, Tensor]

@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from experiments.description import describe, flatten
-from experiments.interfaces import Splits
+from experiments.records import Splits
 from experiments.settings import Experiment
 
 _CODE = ("run.py", "src", "plugins", "conf")

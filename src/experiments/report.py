@@ -10,7 +10,7 @@ from torch.utils.data import TensorDataset
 from experiments import figures
 from experiments.evaluation import outputs_of, predict_item
 from experiments.history import History
-from experiments.interfaces import Task
+from experiments.records import Task
 from experiments.setup import Session
 from experiments.tables import markdown_table, tensor_table, text_table
 

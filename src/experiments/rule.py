@@ -7,9 +7,10 @@ from typing import Protocol
 from torch import Tensor
 from torch.func import vmap
 
-from experiments.interfaces import Optimizer, Schedule, State, Tensors, Transform
+from experiments.interfaces import Optimizer, Schedule, Transform
 from experiments.numbers import filled, numbers
 from experiments.params import Params
+from experiments.records import State, Tensors
 from experiments.timetable import Timetable
 
 Memory = dict[str, State]

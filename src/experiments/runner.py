@@ -3,8 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,15 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from experiments import provenance, registry, report, results, snapshot
+from experiments import engine, provenance, registry, report, results, snapshot
 from experiments.errors import DivergedError
 from experiments.evaluation import evaluate
 from experiments.history import History
-from experiments.interfaces import Tensors
 from experiments.journal import Tracker
-from experiments.loop import Batch, Step, descend
+from experiments.loop import Step
 from experiments.meter import Meter
 from experiments.provenance import Identity
+from experiments.records import Tensors
 from experiments.results import Result
 from experiments.seeds import derive
 from experiments.settings import Experiment
@@ -88,26 +87,18 @@ class Run:
 
     def train(self) -> tuple[Step, str]:
         """Take steps until there is a reason to stop, and return the last step and the reason."""
-        session, experiment = self._session, self._session.experiment
-        torch.manual_seed(derive(experiment.seed, "train"))
+        session = self._session
+        torch.manual_seed(derive(session.experiment.seed, "train"))
         session.model.train()
-        steps = descend(
-            session.model,
-            session.loss_fn,
-            session.rule,
-            session.params,
-            session.state,
-            batches(session),
-        )
-        for step in steps:
-            self._losses.append(step.loss)
+        for step in engine.steps(session):
+            self._losses.append(step.losses)
             late = self._is_late()
             if late or session.is_evaluated(step.t):
                 self._look(step)
                 self._evaluate(step)
                 if reason := self._reason_to_stop(step.t, late=late):
                     return step, reason
-            elif step.t % experiment.log_every == 0:
+            elif session.is_stop(step.t):
                 self._look(step)
         raise AssertionError("the last step is evaluated, and a reason to stop")
 
@@ -152,7 +143,7 @@ class Run:
 
     def _look(self, step: Step) -> None:
         """Record the losses since the last look, which waits for the device to compute them."""
-        losses: list[float] = torch.stack(self._losses).tolist()
+        losses: list[float] = torch.cat(self._losses).tolist()
         self._losses.clear()
         first = step.t - len(losses) + 1
         self._tracker.series(first, {"train/loss": losses})
@@ -206,15 +197,6 @@ class Run:
         if self._tracker.folder is not None:
             path = self._tracker.folder / "checkpoints" / f"{name}.safetensors"
             snapshot.save(path, self._session, step.state, values, step.t)
-
-
-def batches(session: Session) -> Iterator[list[Batch]]:
-    """Yield every step's batches: one, or with `accumulate` several whose gradients add up."""
-    experiment = session.experiment
-    for epoch in range(1, experiment.epochs + 1):
-        remaining = session.batches["train"].epoch(epoch, [experiment.seed])
-        while parts := list(islice(remaining, experiment.accumulate)):
-            yield parts
 
 
 def _record_origin(

@@ -14,11 +14,10 @@ from experiments.interfaces import (
     Metric,
     Model,
     Optimizer,
-    Order,
     Schedule,
     Transform,
-    Unit,
 )
+from experiments.records import Order, Unit
 
 
 class TrackingMode(Enum):

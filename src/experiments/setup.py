@@ -12,21 +12,10 @@ from experiments import registry
 from experiments.batches import Batches
 from experiments.errors import ConfigError, options
 from experiments.forward import Forward
-from experiments.interfaces import (
-    Augment,
-    DataSpec,
-    Loss,
-    MemoryFormat,
-    Metric,
-    Network,
-    Plugin,
-    Precision,
-    Splits,
-    Task,
-    Unit,
-)
+from experiments.interfaces import Augment, Loss, Metric, Plugin
 from experiments.params import Params, initial_tensors
 from experiments.preprocessing import Preprocessing
+from experiments.records import DataSpec, MemoryFormat, Network, Precision, Splits, Task, Unit
 from experiments.rule import Memory, Rule
 from experiments.seeds import default_stream
 from experiments.settings import Experiment
@@ -56,6 +45,10 @@ class Session:
         evaluate = self.experiment.evaluate
         unit = 1 if evaluate.unit is Unit.step else self.steps_per_epoch
         return t % (evaluate.every * unit) == 0 or t == self.total_steps
+
+    def is_stop(self, t: int) -> bool:
+        """Say whether the losses or the parameters are looked at after step `t`."""
+        return t % self.experiment.log_every == 0 or self.is_evaluated(t)
 
 
 def prepare(experiment: Experiment) -> Session:
@@ -168,9 +161,7 @@ def _augment(experiment: Experiment, spec: DataSpec) -> dict[str, Augment]:
             augment.check(spec)
         except ValueError as error:
             dataset = registry.name_of(type(experiment.dataset))
-            raise ConfigError(
-                f"augment={name} does not fit dataset={dataset}: {error}."
-            ) from error
+            raise ConfigError(f"augment={name} does not fit dataset={dataset}: {error}.") from error
     return experiment.augment
 
 

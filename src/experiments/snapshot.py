@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from experiments import checkpoint
 from experiments.description import describe, restore
-from experiments.interfaces import DataSpec, Model, Network, Task, Tensors
+from experiments.interfaces import Model
+from experiments.records import DataSpec, Network, Task, Tensors
 from experiments.setup import Session
 
 

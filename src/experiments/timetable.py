@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from experiments.interfaces import Schedule, Tensors, Unit
+from experiments.interfaces import Schedule
 from experiments.numbers import filled, numbers
+from experiments.records import Tensors, Unit
 
 # Schedules are evaluated for this many steps in one go, which costs microseconds a step less than
 # one step at a time.

@@ -1,0 +1,101 @@
+"""Compile a function of tensors: trace it whole, and let inductor write its kernels."""
+
+import linecache
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from experiments.errors import CaptureError
+
+Flat = Callable[..., Any]
+
+
+def compiled(function: Callable[..., Any], numbers: Any, rest: Sequence[Any]) -> Callable[..., Any]:
+    """Return the compiled `function(numbers, *rest)`, for arguments like the given ones.
+
+    Arguments are tensors in any nest of tuples, lists and dictionaries. What depends on `numbers`
+    alone is computed first, once: within a kernel over all parameters it would be computed for
+    every one. Raises CaptureError.
+    """
+    first, _ = tree_flatten(numbers)
+    others, _ = tree_flatten(rest)
+    _, shape = tree_flatten((numbers, *rest))
+
+    def flat(*tensors: Tensor) -> Any:
+        return function(*tree_unflatten(tensors, shape))
+
+    graph = _traced(flat, [*first, *others])
+    early, late = _divided(graph, len(first))
+    with torch.no_grad():
+        run_early = _lowered(early, first)
+        run_late = _lowered(late, [*early(*first), *others])
+
+    @torch.no_grad()
+    def call(*arguments: Any) -> Any:
+        tensors, _ = tree_flatten(arguments)
+        return run_late(*run_early(*tensors[: len(first)]), *tensors[len(first) :])
+
+    return call
+
+
+def _traced(function: Flat, examples: Sequence[Tensor]) -> fx.GraphModule:
+    try:
+        trace = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)
+        graph: fx.GraphModule = trace(*examples)
+    except Exception as error:  # whatever a model does that has no place in a graph
+        raise CaptureError(_where(error)) from error
+    return graph
+
+
+def _lowered(graph: fx.GraphModule, examples: Sequence[Tensor]) -> Flat:
+    """Return the machine's code of a graph; random numbers are drawn as in the plain loop."""
+    import torch._inductor
+
+    try:
+        lowered: Flat = torch._inductor.compile(
+            graph, list(examples), options={"fallback_random": True}
+        )
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CaptureError(f"the compiler fails: {type(error).__name__}: {reason}") from error
+    return lowered
+
+
+def _divided(graph: fx.GraphModule, count: int) -> tuple[fx.GraphModule, fx.GraphModule]:
+    """Split off what depends on the first `count` inputs alone: it gives inputs of the rest."""
+    nodes = list(graph.graph.nodes)
+    early = dict.fromkeys([node for node in nodes if node.op == "placeholder"][:count])
+    for node in nodes:
+        inputs = node.all_input_nodes
+        if node.op == "call_function" and inputs and all(n in early for n in inputs):
+            early[node] = None
+    crossing = [node for node in early if any(user not in early for user in node.users)]
+    first, second = fx.Graph(), fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    for node in nodes:
+        if node in early:
+            copies[node] = first.node_copy(node, copies.__getitem__)
+    first.output(tuple(copies[node] for node in crossing))
+    copies = {node: second.placeholder(node.name) for node in crossing}
+    for node in nodes:
+        if node not in early:
+            copies[node] = second.node_copy(node, copies.__getitem__)
+    return fx.GraphModule(graph, first), fx.GraphModule(graph, second)
+
+
+def _where(error: Exception) -> str:
+    """Say which line of a plugin stands in the way, and what it does."""
+    own = Path(__file__).parent
+    torch_folder = Path(torch.__file__).parent
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if not (file.is_relative_to(own) or file.is_relative_to(torch_folder)):
+            line = linecache.getline(frame.filename, frame.lineno or 0).strip()
+            return f"{file}:{frame.lineno} (`{line}`) depends on a tensor's values"
+    return f"{type(error).__name__}: {str(error).splitlines()[0]}"

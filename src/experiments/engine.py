@@ -1,0 +1,113 @@
+"""How the steps of a run are taken: one by one, or several at once by one compiled program."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from experiments.batches import Read, select
+from experiments.loop import Batch, Step, descend
+from experiments.program import Program
+from experiments.records import Tensors
+from experiments.setup import Session
+from experiments.worth import Stopwatch, tell
+
+_WARM_UP = 10  # steps taken one by one before the program is made, which tell its worth
+
+
+def steps(session: Session) -> Iterator[Step]:
+    """Take the steps of a run as its device says, and yield what they leave behind."""
+    device = session.experiment.device
+    if device.compile or device.graph:
+        return Engine(session).steps()
+    return descend(
+        session.model,
+        session.loss_fn,
+        session.rule,
+        session.params,
+        session.state,
+        batches(session),
+    )
+
+
+def batches(session: Session) -> Iterator[list[Batch]]:
+    """Yield every step's batches: one, or with `accumulate` several whose gradients add up."""
+    experiment, train = session.experiment, session.batches["train"]
+    for epoch in range(1, experiment.epochs + 1):
+        remaining = train.epoch(epoch, [experiment.seed])
+        while parts := list(islice(remaining, experiment.accumulate)):
+            yield parts
+
+
+class Engine:
+    """Takes steps by a program wherever enough whole batches follow each other, else one by one.
+
+    A program ends at each step after which the runner looks at the parameters.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session, self._state = session, session.state
+        self._train = session.batches["train"]
+        self._program = Program(session)
+        self._one, self._many = Stopwatch(session.device), Stopwatch(session.device)
+        self._t = 0  # the last step taken
+
+    def steps(self) -> Iterator[Step]:
+        """Take the steps of every epoch."""
+        experiment = self._session.experiment
+        for epoch in range(1, experiment.epochs + 1):
+            keys = self._train.preprocessing.keys([experiment.seed], epoch)
+            remaining = self._reads(epoch)
+            waiting: list[list[Read]] = []
+            while parts := list(islice(remaining, experiment.accumulate)):
+                waiting.append(parts)
+                last = self._t + len(waiting)
+                if len(waiting) == self._program.length or self._session.is_stop(last):
+                    yield from self._take(waiting, keys)
+                    waiting = []
+            yield from self._take(waiting, keys)
+
+    def _reads(self, epoch: int) -> Iterator[Read]:
+        """Yield where each batch comes from: a resident split and places in it, or the items."""
+        indices = self._train.indices(epoch, [self._session.experiment.seed])
+        if self._train.resident is None:
+            return iter(self._train.read(indices))
+        inputs, targets = self._train.resident
+        return ((inputs, targets, index) for index in indices)
+
+    def _take(self, waiting: Sequence[list[Read]], keys: Tensors) -> Iterator[Step]:
+        arguments = (self._t + 1, self._state, waiting, keys)
+        if self._t >= _WARM_UP and self._program.is_ready(*arguments):
+            yield self._together(waiting, keys)
+        else:
+            yield from self._one_by_one(waiting, keys)
+
+    def _together(self, waiting: Sequence[list[Read]], keys: Tensors) -> Step:
+        known = self._many.is_done
+        with self._many.timing(len(waiting)):
+            losses, change, self._state = self._program.run(self._t + 1, self._state, waiting, keys)
+        self._t += len(waiting)
+        if self._many.is_done and not known:
+            left = self._session.total_steps - self._t
+            tell(self._one, self._many, making=self._program.seconds, left=left)
+        return Step(self._t, losses, change, self._state)
+
+    def _one_by_one(self, waiting: Sequence[list[Read]], keys: Tensors) -> Iterator[Step]:
+        session = self._session
+        steps = descend(
+            session.model,
+            session.loss_fn,
+            session.rule,
+            session.params,
+            self._state,
+            ([self._batch(read, keys) for read in parts] for parts in waiting),
+            first=self._t + 1,
+        )
+        for _ in waiting:
+            with self._one.timing(1):
+                step = next(steps)
+            self._t, self._state = step.t, step.state
+            yield step
+
+    def _batch(self, read: Read, keys: Tensors) -> Batch:
+        if self._train.resident is not None:
+            read = select(read[:2], read[2])
+        return self._train.preprocessing.augmented(*read, keys)

@@ -1,0 +1,124 @@
+"""The records that pass between the parts: what data is, what a network is, and how to compute.
+
+torch is imported for types alone: the process that uploads results starts without it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+    from torch import Tensor
+    from torch.utils import data
+
+Tensors: TypeAlias = "dict[str, Tensor]"
+State: TypeAlias = "dict[str, Tensor]"
+
+
+class Task(Enum):
+    """What the targets of a data set are."""
+
+    classification = "classification"
+    regression = "regression"
+
+
+class Unit(Enum):
+    """What a schedule counts in."""
+
+    step = "step"
+    epoch = "epoch"
+
+
+class Precision(Enum):
+    """The number format of the forward and backward pass."""
+
+    fp32 = "fp32"
+    tf32 = "tf32"
+    bf16 = "bf16"
+    fp64 = "fp64"
+    fp16 = "fp16"
+
+
+class Order(Enum):
+    """Which batches an epoch after the first has: new ones, or the first epoch's again."""
+
+    reshuffle = "reshuffle"
+    fixed = "fixed"
+
+
+class MemoryFormat(Enum):
+    """How images and the weights of convolutions lie in memory."""
+
+    auto = "auto"
+    contiguous = "contiguous"
+    channels_last = "channels_last"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSpec:
+    """What a model needs to know of a data set.
+
+    Shapes: `input_shape` is one item's, without the batch dimension, channels first; `mean` and
+    `std` broadcast over one item and are in the units of the stored values (0 to 255 for bytes).
+    """
+
+    input_shape: tuple[int, ...]
+    task: Task
+    classes: tuple[str, ...] = ()
+    mean: Tensor | float = 0.0
+    std: Tensor | float = 1.0
+
+    @property
+    def features(self) -> int:
+        """Count the numbers of one item."""
+        return math.prod(self.input_shape)
+
+    @property
+    def outputs(self) -> int:
+        """Count what a model returns for one item: a logit a class, or one prediction."""
+        return len(self.classes) if self.task is Task.classification else 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Splits:
+    """A data set's parts; items are (input as stored, target).
+
+    A `TensorDataset` is moved to the device once and indexed there; anything else is fed by a
+    `DataLoader`. `optimum` is the lowest training loss there is, where it is known.
+    """
+
+    spec: DataSpec
+    train: data.Dataset[Any]
+    val: data.Dataset[Any]
+    test: data.Dataset[Any]
+    source: str
+    optimum: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Raw tensors, and the function that computes outputs [B, ...] from inputs [B, ...]."""
+
+    tensors: Tensors
+    forward: Callable[[Tensors, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """Where one named parameter lies in the flat vector, and its role: weight, bias or norm."""
+
+    name: str
+    shape: torch.Size
+    start: int
+    role: str
+
+    @property
+    def stop(self) -> int:
+        """The index after the parameter's last element."""
+        return self.start + self.shape.numel()
