@@ -58,8 +58,11 @@ def _lowered(graph: fx.GraphModule, examples: Sequence[Tensor]) -> Flat:
     import torch._inductor
 
     try:
-        lowered: Flat = torch._inductor.compile(
-            graph, list(examples), options={"fallback_random": True}
+        lowered: Flat = torch._inductor.standalone_compile(
+            graph,
+            list(examples),
+            dynamic_shapes="from_example_inputs",
+            options={"config_patches": {"fallback_random": True}},
         )
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
