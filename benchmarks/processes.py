@@ -14,6 +14,8 @@ from tempfile import TemporaryDirectory
 from benchmarks import machine, markdown
 from benchmarks.race import CHECKOUT
 
+RUN = CHECKOUT / "run.py"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT), "DO_NOT_TRACK": "true"}
 PACKAGES = ("torch", "lightning", "hydra-core", "mlflow")
 EXPLANATION = """\
 Seconds of wall time and the peak of resident memory of the largest process, medians of {repeats}
@@ -43,12 +45,12 @@ class Usage:
 
 def programs(root: Path) -> list[Program]:
     """List what is measured."""
-    ours = ["run.py", "output={output}", "tracking.uri=sqlite:///{output}/mlflow.db"]
+    ours = [str(RUN), "output={output}", "tracking.uri=sqlite:///{output}/mlflow.db"]
     work = [f"dataset.root={root}", "dataset.val_fraction=0", "dataset=fashion_mnist"]
     work += ["model=mlp", "optimizer=adam", "batch_size=128"]
     peer = ["-m", "benchmarks.lightning_process", f"root={root}", "output={output}"]
     step = ["epochs=1", "max_steps=1"]
-    silent = ["run.py", "tracking=none", *step]
+    silent = [str(RUN), "tracking=none", *step]
     found = []
     for epochs, unit in ((1, "epoch"), (10, "epochs")):
         names = [f"{program}, {epochs} {unit}" for program in ("ours", "lightning")]
@@ -85,12 +87,13 @@ def main() -> None:
 
 def run(command: Sequence[str]) -> tuple[float, float]:
     """Return a process's seconds and its peak MiB; raise CalledProcessError where it fails."""
-    quiet = {**os.environ, "DO_NOT_TRACK": "true"}  # no library calls home
     with TemporaryDirectory() as output:
         arguments = [sys.executable, *(part.format(output=output) for part in command)]
         with (Path(output) / "log.txt").open("w+b") as log:
             start = time.perf_counter()
-            process = subprocess.Popen(arguments, cwd=CHECKOUT, env=quiet, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                arguments, cwd=output, env=ENVIRONMENT, stdout=log, stderr=log
+            )
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - start
             process.returncode = os.waitstatus_to_exitcode(status)

@@ -10,10 +10,12 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data import Dataset as Items
 
 from experiments.preprocessing import Batch, Preprocessing
-from experiments.records import Order
+from experiments.records import Order, Tensors
 from experiments.seeds import derive, generator
 
-Read = tuple[Tensor, Tensor, Tensor]  # inputs and targets as stored, and the items' places
+# Inputs and targets as stored, and the items' places [B] in the split; where the split is resident
+# all its inputs and targets, of which the batch is still to be taken.
+Read = tuple[Tensor, Tensor, Tensor]
 
 
 class Batches:
@@ -56,8 +58,7 @@ class Batches:
         whole, rest = divmod(self.size, self.batch_size)
         return whole + (rest > 0 and not self._drop_last)
 
-    def indices(self, epoch: int, seeds: Sequence[int], skip: int = 0) -> list[Tensor]:
-        """Return the items [B], in lanes [K, B], of each batch of epoch 1, 2, ... after `skip`."""
+    def _indices(self, epoch: int, seeds: Sequence[int], skip: int = 0) -> list[Tensor]:
         drawn = 1 if self._order is Order.fixed else epoch
         orders = [
             torch.randperm(self.size, generator=generator(seed, "order", drawn)) for seed in seeds
@@ -68,27 +69,45 @@ class Batches:
     def epoch(self, epoch: int, seeds: Sequence[int], skip: int = 0) -> Iterator[Batch]:
         """Yield the batches of epoch 1, 2, ... after the first `skip`, shuffled and augmented."""
         keys = self.preprocessing.keys(seeds, epoch)
+        for read in self.reads(epoch, seeds, skip):
+            yield self.batch(read, keys)
+
+    def reads(self, epoch: int, seeds: Sequence[int], skip: int = 0) -> Iterator[Read]:
+        """Yield what `batch` makes each batch of an epoch of."""
         self._generator.manual_seed(derive(seeds[0], "workers", epoch))
-        for read in self.read(self.indices(epoch, seeds, skip)):
-            yield self.preprocessing.augmented(*read, keys)
+        return self._read(self._indices(epoch, seeds, skip))
+
+    def batch(self, read: Read, keys: Tensors) -> Batch:
+        """Return a batch for training; `keys` are those of the epoch's augmentations."""
+        return self.preprocessing.augmented(*self._selected(read), keys)
 
     def in_order(self) -> Iterator[Batch]:
         """Yield the batches of one pass in the stored order."""
         everything = torch.arange(self.size, device=self._device)
-        for inputs, targets, _ in self.read(self._split(everything)):
-            yield self.preprocessing.plain(inputs, targets)
+        for read in self._read(self._split(everything)):
+            yield self.preprocessing.plain(*self._selected(read)[:2])
 
     def first(self, count: int) -> Batch:
         """Return the first items as one batch."""
         index = torch.arange(min(count, self.size), device=self._device)
-        inputs, targets, _ = next(iter(self.read([index])))
-        return self.preprocessing.plain(inputs, targets)
+        read = next(self._read([index]))
+        return self.preprocessing.plain(*self._selected(read)[:2])
 
-    def read(self, indices: Sequence[Tensor]) -> Iterator[Read]:
-        """Yield inputs, targets and index of each batch of items, as stored, on the device."""
-        if self.resident is not None:
-            return (select(self.resident, index) for index in indices)
-        return _ahead(self._loaded(indices), self._device)
+    def _read(self, indices: Sequence[Tensor]) -> Iterator[Read]:
+        if self.resident is None:
+            return _ahead(self._loaded(indices), self._device)
+        inputs, targets = self.resident
+        return ((inputs, targets, index) for index in indices)
+
+    def _selected(self, read: Read) -> Read:
+        """Take the items of a batch out of a resident split; several times faster than `[]`."""
+        if self.resident is None:
+            return read
+        inputs, targets, index = read
+        inputs, targets = (stored.index_select(0, index.flatten()) for stored in (inputs, targets))
+        if index.dim() == 1:
+            return inputs, targets, index
+        return inputs.unflatten(0, index.shape), targets.unflatten(0, index.shape), index
 
     def _split(self, order: Tensor) -> list[Tensor]:
         return [part for part in order.split(self.batch_size, dim=-1) if part.numel()]
@@ -97,15 +116,6 @@ class Batches:
         self._sampler[:] = [index.flatten().tolist() for index in indices]
         for index, (inputs, targets) in zip(indices, self._loader, strict=True):
             yield inputs.unflatten(0, index.shape), targets.unflatten(0, index.shape), index
-
-
-def select(tensors: Sequence[Tensor], index: Tensor) -> Read:
-    """Return the items of a batch, or of a batch a lane; several times faster than indexing."""
-    flat = index.flatten()
-    inputs, targets = (tensor.index_select(0, flat) for tensor in tensors)
-    if index.dim() == 1:
-        return inputs, targets, index
-    return inputs.unflatten(0, index.shape), targets.unflatten(0, index.shape), index
 
 
 def _moved(items: Items[Any], device: torch.device) -> tuple[Tensor, ...] | None:

@@ -1,47 +1,45 @@
 """Capture a function of tensors as a CUDA graph, whose kernels are launched all at once."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_unflatten
+
+Flat = Callable[..., Sequence[Tensor]]
 
 _WARM_UPS = 3  # calls in which libraries choose kernels and set memory aside
 
 
-def captured(function: Callable[..., Any], arguments: Sequence[Any]) -> Callable[..., Any]:
-    """Return `function`, which changes its arguments in place, as a graph of its kernels.
+def captured(function: Flat, examples: Sequence[Tensor]) -> Flat:
+    """Return the function, which may change its arguments in place, as a graph of its kernels.
 
-    Arguments are nests of tensors; the third is the memory, returned after what the function
-    returns. They stay where they are: other tensors are copied there first. What is returned is
-    overwritten by the next call.
+    The graph works on the examples' memory: other arguments are copied there, and what has become
+    of them is copied back.
     """
-    places, shape = tree_flatten(arguments)
-    before = [place.clone() for place in places]
-    generator = torch.cuda.get_rng_state()
+    places = list(examples)
+    before, generator = [place.clone() for place in places], torch.cuda.get_rng_state()
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(_WARM_UPS):
-            function(*arguments)
+            function(*places)
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        returned = function(*arguments)
-    _fill(places, before)
+        returned = function(*places)
     torch.cuda.set_rng_state(generator)
-    memory = tree_unflatten(places, shape)[2]
+    _copy(before, places)
 
-    def replay(*given: Any) -> Any:
-        _fill(places, tree_flatten(given)[0])
+    def replay(*tensors: Tensor) -> list[Tensor]:
+        _copy(tensors, places)
         graph.replay()
-        return (*(tensor.clone() for tensor in returned), memory)
+        _copy(places, tensors)
+        return [tensor.clone() for tensor in returned]
 
     return replay
 
 
-def _fill(places: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    for place, value in zip(places, values, strict=True):
-        if place is not value:
-            place.copy_(value)
+def _copy(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
+    for source, target in zip(sources, targets, strict=True):
+        if source is not target:
+            target.copy_(source)

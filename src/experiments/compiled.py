@@ -4,42 +4,30 @@ import linecache
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from experiments.errors import CaptureError
 
-Flat = Callable[..., Any]
+Flat = Callable[..., Sequence[Tensor]]
 
 
-def compiled(function: Callable[..., Any], numbers: Any, rest: Sequence[Any]) -> Callable[..., Any]:
-    """Return the compiled `function(numbers, *rest)`, for arguments like the given ones.
+def compiled(function: Flat, examples: Sequence[Tensor], *, early: int) -> Flat:
+    """Return the compiled function of tensors like the examples, which it may change in place.
 
-    Arguments are tensors in any nest of tuples, lists and dictionaries. What depends on `numbers`
-    alone is computed first, once: within a kernel over all parameters it would be computed for
-    every one. Raises CaptureError.
+    What depends on the first `early` alone is computed first, once: within a kernel over all
+    parameters it would be computed for every one. Raises CaptureError.
     """
-    first, _ = tree_flatten(numbers)
-    others, _ = tree_flatten(rest)
-    _, shape = tree_flatten((numbers, *rest))
-
-    def flat(*tensors: Tensor) -> Any:
-        return function(*tree_unflatten(tensors, shape))
-
-    graph = _traced(flat, [*first, *others])
-    early, late = _divided(graph, len(first))
+    first, second = _divided(_traced(function, examples), early)
     with torch.no_grad():
-        run_early = _lowered(early, first)
-        run_late = _lowered(late, [*early(*first), *others])
+        run_first = _lowered(first, examples[:early])
+        run_second = _lowered(second, [*first(*examples[:early]), *examples[early:]])
 
     @torch.no_grad()
-    def call(*arguments: Any) -> Any:
-        tensors, _ = tree_flatten(arguments)
-        return run_late(*run_early(*tensors[: len(first)]), *tensors[len(first) :])
+    def call(*tensors: Tensor) -> Sequence[Tensor]:
+        return run_second(*run_first(*tensors[:early]), *tensors[early:])
 
     return call
 

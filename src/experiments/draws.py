@@ -27,7 +27,8 @@ class Draws:
         self._next += count
         words = _mixed(self._items[:, None] ^ _mixed(places))
         # The 24 bits that a float32 holds exactly.
-        return ((words >> 8).float() * 2.0**-24).unflatten(1, shape or (1,)).view(-1, *shape)
+        numbers: Tensor = (words >> 8).float() * 2.0**-24
+        return numbers.view(-1, *shape)
 
     def normal(self, *shape: int) -> Tensor:
         """Return float32 numbers [B, *shape] of mean 0 and deviation 1 (Box & Muller, 1958)."""
@@ -46,4 +47,5 @@ def _mixed(x: Tensor) -> Tensor:
     """
     x = (x ^ (x >> 16)) * 0x21F0AAAD & _LOW
     x = (x ^ (x >> 15)) * 0x735A2D97 & _LOW
-    return x ^ x >> 15
+    mixed: Tensor = x ^ (x >> 15)
+    return mixed

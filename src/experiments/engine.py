@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from experiments.batches import Read, select
+from experiments.batches import Read
 from experiments.loop import Batch, Step, descend
 from experiments.program import Program
 from experiments.records import Tensors
@@ -55,7 +55,7 @@ class Engine:
         experiment = self._session.experiment
         for epoch in range(1, experiment.epochs + 1):
             keys = self._train.preprocessing.keys([experiment.seed], epoch)
-            remaining = self._reads(epoch)
+            remaining = self._train.reads(epoch, [experiment.seed])
             waiting: list[list[Read]] = []
             while parts := list(islice(remaining, experiment.accumulate)):
                 waiting.append(parts)
@@ -64,14 +64,6 @@ class Engine:
                     yield from self._take(waiting, keys)
                     waiting = []
             yield from self._take(waiting, keys)
-
-    def _reads(self, epoch: int) -> Iterator[Read]:
-        """Yield where each batch comes from: a resident split and places in it, or the items."""
-        indices = self._train.indices(epoch, [self._session.experiment.seed])
-        if self._train.resident is None:
-            return iter(self._train.read(indices))
-        inputs, targets = self._train.resident
-        return ((inputs, targets, index) for index in indices)
 
     def _take(self, waiting: Sequence[list[Read]], keys: Tensors) -> Iterator[Step]:
         arguments = (self._t + 1, self._state, waiting, keys)
@@ -83,7 +75,7 @@ class Engine:
     def _together(self, waiting: Sequence[list[Read]], keys: Tensors) -> Step:
         known = self._many.is_done
         with self._many.timing(len(waiting)):
-            losses, change, self._state = self._program.run(self._t + 1, self._state, waiting, keys)
+            losses, change = self._program.run(self._t + 1, self._state, waiting, keys)
         self._t += len(waiting)
         if self._many.is_done and not known:
             left = self._session.total_steps - self._t
@@ -98,7 +90,7 @@ class Engine:
             session.rule,
             session.params,
             self._state,
-            ([self._batch(read, keys) for read in parts] for parts in waiting),
+            ([self._train.batch(read, keys) for read in parts] for parts in waiting),
             first=self._t + 1,
         )
         for _ in waiting:
@@ -106,8 +98,3 @@ class Engine:
                 step = next(steps)
             self._t, self._state = step.t, step.state
             yield step
-
-    def _batch(self, read: Read, keys: Tensors) -> Batch:
-        if self._train.resident is not None:
-            read = select(read[:2], read[2])
-        return self._train.preprocessing.augmented(*read, keys)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from experiments.params import Params
+from experiments.params import Fresh, Params
 from experiments.records import Tensors
 from experiments.rule import Memory, Rule
 
@@ -29,7 +29,7 @@ def descend(
     model: Callable[[Tensors, Tensor], Tensor],
     loss_fn: Callable[[Tensor, Tensor], Tensor],
     rule: Rule,
-    params: Params,
+    params: Params | Fresh,
     state: Memory,
     batches: Iterable[list[Batch]],
     first: int = 1,

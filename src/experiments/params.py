@@ -62,13 +62,14 @@ class Params:
         return {p.name: self._view(vector, p) for p in self.layout}
 
     def _view(self, vector: Tensor, place: Parameter) -> Tensor:
-        if not place.shape:
-            return vector[..., place.start]
         part = vector[..., place.start : place.stop]
-        if not self._is_reordered(place.shape):
-            return part.unflatten(-1, place.shape)
-        outputs, inputs, height, width = place.shape
-        return part.unflatten(-1, (outputs, height, width, inputs)).movedim(-1, -3)
+        if self._is_reordered(place.shape):
+            outputs, inputs, height, width = place.shape
+            view = part.unflatten(-1, (outputs, height, width, inputs)).movedim(-1, -3)
+        else:
+            view = part.unflatten(-1, place.shape) if place.shape else part.squeeze(-1)
+        tensor: Tensor = view
+        return tensor
 
     def join(self, tensors: Tensors) -> Tensor:
         """Put named tensors one after the other in a vector, as `split` takes them apart."""

@@ -1,8 +1,7 @@
 """An optimizer with its transforms and schedules: the one rule that the loop applies."""
 
 import copy
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 from torch.func import vmap
@@ -14,13 +13,6 @@ from experiments.records import State, Tensors
 from experiments.timetable import Timetable
 
 Memory = dict[str, State]
-
-
-class Clock(Protocol):
-    """Tells what time it is at a step, and what every scheduled number is."""
-
-    def at(self, t: int) -> tuple[Tensor, Tensors]:
-        """Return step `t` as a 0-d tensor, and every scheduled number: 0-d, in lanes [K]."""
 
 
 class Rule:
@@ -46,20 +38,17 @@ class Rule:
         self._layout = params.layout
         self._optimizer = optimizers[0]
         self._transforms = {name: lanes[0] for name, lanes in transforms.items()}
-        self._numbers = {name: numbers(lanes, device) for name, lanes in transforms.items()}
-        self._numbers["optimizer"] = numbers(optimizers, device)
-        self._timetable = Timetable(
-            self._numbers["optimizer"],
+        # Of the optimizer and of each transform: 0-d, in lanes [K].
+        self.numbers = {name: numbers(lanes, device) for name, lanes in transforms.items()}
+        self.numbers["optimizer"] = numbers(optimizers, device)
+        timetable = Timetable(
+            self.numbers["optimizer"],
             schedules,
             total_steps=total_steps,
             steps_per_epoch=steps_per_epoch,
         )
-        self._clock: Clock = self._timetable
-
-    @property
-    def numbers(self) -> dict[str, Tensors]:
-        """The numbers of the optimizer and of each transform: 0-d, in lanes [K]."""
-        return self._numbers
+        # Gives step t as a 0-d tensor, and every scheduled number at it: 0-d, in lanes [K].
+        self.clock: Callable[[int], tuple[Tensor, Tensors]] = timetable.at
 
     def init(self, vector: Tensor) -> Memory:
         """Return the memory of the optimizer and of each transform before the first step."""
@@ -67,27 +56,19 @@ class Rule:
 
     def update(self, grads: Tensor, vector: Tensor, state: Memory, t: int) -> tuple[Tensor, Memory]:
         """Return what the loop subtracts at step `t`, and the next memory."""
-        time, scheduled = self._clock.at(t)
-        values = self._numbers | {"optimizer": self._numbers["optimizer"] | scheduled}
+        time, scheduled = self.clock(t)
+        values = self.numbers | {"optimizer": self.numbers["optimizer"] | scheduled}
         if self._lanes is None:
             return self._apply(values, grads, vector, state, time)
         in_lanes = vmap(self._apply, in_dims=(0, 0, 0, 0, None), randomness="different")
         change, state = in_lanes(values, grads, vector, state, time)
         return change, state
 
-    def bound(self, numbers: dict[str, Tensors], clock: Clock) -> "Rule":
-        """Return the same rule with its numbers and its clock given as tensors."""
+    def bound(self, numbers: dict[str, Tensors], clock: Sequence[tuple[Tensor, Tensors]]) -> "Rule":
+        """Return the same rule with other numbers, and the clock at its steps 0, 1, ..."""
         twin = copy.copy(self)
-        twin._numbers, twin._clock = numbers, clock
+        twin.numbers, twin.clock = numbers, clock.__getitem__
         return twin
-
-    def window(self, t: int, n: int) -> tuple[Tensor, Tensors]:
-        """Return the n steps from `t` on [n], and every scheduled number at them [n] or [K, n]."""
-        return self._timetable.window(t, n)
-
-    def scheduled(self, t: int) -> Tensors:
-        """Return every scheduled number at step `t`, such as `lr`: 0-d, in lanes [K]."""
-        return self._timetable.at(t)[1]
 
     def _init(self, vector: Tensor) -> Memory:
         memory = {name: t.init(vector, self._layout) for name, t in self._transforms.items()}

@@ -147,7 +147,7 @@ class Run:
         self._losses.clear()
         first = step.t - len(losses) + 1
         self._tracker.series(first, {"train/loss": losses})
-        scheduled = self._session.rule.scheduled(step.t)
+        _, scheduled = self._session.rule.clock(step.t)
         numbers = {name: value.item() for name, value in scheduled.items()}
         numbers["norm/update"] = step.change.norm().item()
         numbers["norm/params"] = self._session.params.vector.norm().item()

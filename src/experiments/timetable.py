@@ -34,8 +34,6 @@ class Timetable:
         self._total_steps = total_steps
         self._steps_per_epoch = steps_per_epoch
         self._first = 0
-        self._times = torch.empty(0)
-        self._rows: Tensors = {}
         self._steps: list[tuple[Tensor, Tensors]] = []
 
     def at(self, t: int) -> tuple[Tensor, Tensors]:
@@ -44,27 +42,19 @@ class Timetable:
             self._fill(t)
         return self._steps[t - self._first]
 
-    def window(self, t: int, n: int) -> tuple[Tensor, Tensors]:
-        """Return the n steps from `t` on [n], and every scheduled number: [n], in lanes [K, n]."""
-        if not 0 <= t - self._first <= len(self._steps) - n:
-            self._fill(t)
-        part = slice(t - self._first, t - self._first + n)
-        return self._times[part], {name: row[..., part] for name, row in self._rows.items()}
-
     def _fill(self, first: int) -> None:
         any_number = next(iter(self._base.values()))
         times = torch.arange(
             first, first + _BLOCK, dtype=any_number.dtype, device=any_number.device
         )
-        self._first, self._times = first, times
-        self._rows = {
-            name: self._row(self._base[name], schedules, times)
+        rows = {
+            name: self._row(self._base[name], schedules, times).unbind(-1)
             for name, schedules in self._schedules.items()
         }
-        columns = [row.unbind(-1) for row in self._rows.values()]
+        self._first = first
         self._steps = [
-            (time, dict(zip(self._rows, values, strict=True)))
-            for time, *values in zip(times.unbind(), *columns, strict=True)
+            (time, dict(zip(rows, values, strict=True)))
+            for time, *values in zip(times.unbind(), *rows.values(), strict=True)
         ]
 
     def _row(self, base: Tensor, schedules: Sequence[Schedule], times: Tensor) -> Tensor:
