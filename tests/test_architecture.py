@@ -16,14 +16,17 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__i
 
 # A module imports modules of earlier levels only.
 LEVELS: list[set[str]] = [
-    {"errors", "bounds"},
+    {"errors", "bounds", "averages", "draws", "records"},
     {"interfaces"},
     {"registry", "numbers", "seeds", "params", "settings", "tables"},
-    {"batches", "description", "discovery", "forward", "timetable"},
+    {"preprocessing", "description", "discovery", "forward", "timetable"},
+    {"batches", "compiled", "capture", "worth"},
     {"journal", "checkpoint", "figures", "history", "meter"},
     {"rule", "evaluation"},
     {"loop", "setup"},
     {"snapshot", "provenance", "report", "validation"},
+    {"program"},
+    {"engine"},
     {"results", "config", "tracking"},
     {"runner", "sweep", "replica", "served"},
     {"uploader"},
@@ -50,6 +53,7 @@ ORDINARY = {
     "cpu": "torch's name of a device type",
     "xpu": "torch's name of a device type",
     "linear": "the scale of a figure's axis",
+    "fake": "torch's name of tensors without values",
 }
 
 

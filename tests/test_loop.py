@@ -14,6 +14,7 @@ from experiments.batches import Batches
 from experiments.forward import Forward
 from experiments.loop import Batch, descend
 from experiments.params import Params
+from experiments.preprocessing import Preprocessing
 from experiments.rule import Rule
 from experiments.seeds import default_stream
 
@@ -26,6 +27,11 @@ def items(count: int = 50) -> TensorDataset:
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(count, 1, 4, 4, generator=generator, dtype=EXACT)
     return TensorDataset(inputs, torch.randint(0, 3, (count,), generator=generator))
+
+
+def batches_of(data: TensorDataset) -> Batches:
+    preprocessing = Preprocessing(SPEC, device=CPU, dtype=EXACT)
+    return Batches(data, preprocessing, batch_size=10, device=CPU)
 
 
 def network(model: str, seed: int) -> Network:
@@ -46,7 +52,7 @@ def trained(model: str, optimizer: str, seeds: list[int], lrs: list[float]) -> T
     rule = Rule(params, optimizers, {}, schedules, total_steps=50, steps_per_epoch=5)  # type: ignore[arg-type]
     loss = lookup("loss", "cross_entropy")()
     loss_fn = vmap(loss) if len(seeds) > 1 else loss  # type: ignore[arg-type]
-    source = Batches(items(), SPEC, batch_size=10, device=CPU, dtype=EXACT)
+    source = batches_of(items())
 
     def batches() -> Iterator[list[Batch]]:
         for epoch in range(1, 11):
@@ -74,7 +80,7 @@ def test_the_loop_is_that_of_the_notes() -> None:
     network_ = network("linear", 0)
     weights, bias = (t.detach().to(EXACT).requires_grad_() for t in network_.tensors.values())
     for epoch in range(1, 11):
-        source = Batches(items(), SPEC, batch_size=10, device=CPU, dtype=EXACT)
+        source = batches_of(items())
         for inputs, targets in source.epoch(epoch, [0]):
             outputs = inputs.flatten(1) @ weights.T + bias
             torch.nn.functional.cross_entropy(outputs, targets).backward()
@@ -100,7 +106,7 @@ def test_parts_of_a_batch_make_the_step_of_the_whole() -> None:
         loss = lookup("loss", "cross_entropy")()
         state = rule.init(params.vector)
         (step,) = descend(Forward([net], params), loss, rule, params, state, [batch])  # type: ignore[arg-type]
-        ends.append((step.loss, params.vector))
+        ends.append((step.losses, params.vector))
         assert not params.grads.any()
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-12, atol=1e-15)
 

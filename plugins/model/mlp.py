@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from experiments import DataSpec, Model, Network, number, register
 
@@ -29,5 +30,5 @@ class MLP(Model):
         for layer in range(1, len(self.hidden) + 2):
             if layer > 1:
                 values = values.relu()
-            values = values @ params[f"weights{layer}"].T + params[f"bias{layer}"]
+            values = linear(values, params[f"weights{layer}"], params[f"bias{layer}"])
         return values

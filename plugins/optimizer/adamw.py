@@ -28,5 +28,6 @@ class AdamW(Optimizer):
         # The bias corrections move to the numbers, as in adam.
         root = (1 - self.beta2**t).sqrt()
         lr = self.lr * root / (1 - self.beta1**t)
-        step = lr * m / (v.sqrt() + root * self.eps) + self.lr * self.weight_decay * param
+        adam = m.div(v.sqrt().add_(root * self.eps)).mul_(lr)
+        step = adam.add_(self.lr * self.weight_decay * param)
         return step, {"m": m, "v": v}

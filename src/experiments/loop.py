@@ -50,4 +50,9 @@ def descend(
             params.vector.sub_(change)
             params.grads.zero_()
 
-        yield Step(t, torch.stack(losses).mean(0, keepdim=True), change, state)
+        yield Step(t, _mean(losses), change, state)
+
+
+def _mean(losses: list[Tensor]) -> Tensor:
+    """Return the mean [1] or [1, K] of a batch's parts, which mostly are one."""
+    return losses[0][None] if len(losses) == 1 else torch.stack(losses).mean(0, keepdim=True)

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 Call = Callable[..., Sequence[Tensor]]
 Nest = Any  # tensors in dictionaries, lists and tuples
 
-_MOST_STEPS = 10  # of one program: beyond that a call costs nothing any more
-_MOST_TENSORS = 40  # in all its steps, as each takes its time to compile
+_MOST_STEPS = 5  # of one program: beyond that compiling takes longer than it saves
+_MOST_TENSORS = 20  # in all its steps, for each of which kernels are compiled
 
 
 class Program:
