@@ -21,7 +21,7 @@ LEVELS: list[set[str]] = [
     {"registry", "numbers", "seeds", "params", "settings", "tables"},
     {"preprocessing", "description", "discovery", "forward", "timetable"},
     {"batches", "compiled", "capture", "worth"},
-    {"journal", "checkpoint", "figures", "history", "meter"},
+    {"journal", "checkpoint", "datacache", "figures", "history", "meter"},
     {"rule", "evaluation"},
     {"loop", "setup"},
     {"snapshot", "provenance", "report", "validation"},

@@ -8,10 +8,10 @@ from plugins.dataset import _images, _paths, _pictures, _split
 class ImageFolder(Dataset):
     """Your own images: one folder a class, below `root`, or below `root`/train, val and test.
 
-    An image's shorter side is scaled to `size` and the middle cut out; its file is decoded each
-    time it is used, so `data.workers` helps. Where there is `root`/train, a missing val or test
-    folder is made up for by its fraction of train; otherwise `root` is divided. Colours are
-    normalised by ImageNet's mean and standard deviation.
+    An image's shorter side is scaled to `size` and the middle cut out. Files are decoded once where
+    that fits in memory, else each time they are used, so `data.workers` helps. Where there is
+    `root`/train, a missing val or test folder is made up for by its fraction of train; otherwise
+    `root` is divided. Colours are normalised by ImageNet's mean and standard deviation.
     """
 
     root: str
@@ -45,7 +45,7 @@ class ImageFolder(Dataset):
         )
         mean, std = _images.IMAGENET_GREY if self.grey else _images.IMAGENET
         spec = _images.spec(self.size, classes, mean, std)
-        return Splits(spec=spec, train=parts[0], val=val, test=test, source=str(root))
+        return Splits(spec=spec, train=parts[0], val=val, test=test, source=str(root), fixed=True)
 
     def _pictures(self, files: list[str], targets: Tensor) -> _pictures.Pictures:
         return _pictures.Pictures(files, targets, size=self.size, grey=self.grey)

@@ -1,13 +1,16 @@
 """Settings as plain data that can be stored, and plugins made again from it."""
 
 import dataclasses
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 
 from experiments import registry
 from experiments.interfaces import Plugin
+from experiments.records import DataSpec, Task, Tensors
 
 
 def describe(value: Any) -> Any:
@@ -33,6 +36,24 @@ def restore(description: dict[str, Any]) -> Any:
     fields = {key: value for key, value in description.items() if key != "plugin"}
     schema = OmegaConf.structured(registry.lookup(kind, name))
     return OmegaConf.to_object(OmegaConf.merge(schema, fields))
+
+
+def describe_spec(spec: DataSpec) -> tuple[dict[str, Any], Tensors]:
+    """Return what a data set's spec holds, as plain data and as named tensors."""
+    facts = {"input_shape": spec.input_shape, "task": spec.task.name, "classes": spec.classes}
+    tensors = {"spec/mean": spec.mean, "spec/std": spec.std}
+    return facts, {name: torch.as_tensor(value) for name, value in tensors.items()}
+
+
+def restore_spec(facts: Mapping[str, Any], tensors: Tensors) -> DataSpec:
+    """Return the spec that `describe_spec` described."""
+    return DataSpec(
+        input_shape=tuple(facts["input_shape"]),
+        task=Task[facts["task"]],
+        classes=tuple(facts["classes"]),
+        mean=tensors["spec/mean"],
+        std=tensors["spec/std"],
+    )
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

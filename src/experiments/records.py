@@ -90,7 +90,8 @@ class Splits:
     """A data set's parts; items are (input as stored, target).
 
     A `TensorDataset` is moved to the device once and indexed there; anything else is fed by a
-    `DataLoader`. `optimum` is the lowest training loss there is, where it is known.
+    `DataLoader`, but where its items are `fixed`, the same at each reading: these are read once
+    into tensors if they fit in memory. `optimum` is the lowest training loss, where it is known.
     """
 
     spec: DataSpec
@@ -99,6 +100,7 @@ class Splits:
     test: data.Dataset[Any]
     source: str
     optimum: float | None = None
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

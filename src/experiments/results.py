@@ -69,18 +69,21 @@ def announce(result: Result, history: History) -> None:
 def hand_over(
     session: Session, tracker: Tracker, history: History, result: Result, start: Mapping[str, Any]
 ) -> None:
-    """Draw the figures, and give the tracker every file of the run and its description."""
+    """Give the tracker every file of the run and its description, and draw the figures.
+
+    They come last, as the rest is uploaded meanwhile.
+    """
     if tracker.folder is None:
         return
-    if session.experiment.tracking.figures:
-        for name in report.draw(session, history, tracker.folder / "figures"):
-            tracker.artifact(f"figures/{name}", "figures")
     for path in sorted(tracker.folder.glob("checkpoints/*.safetensors")):
         tracker.artifact(f"checkpoints/{path.name}", "checkpoints")
     if session.experiment.tracking.model:
         _add_model(tracker, session)
     write(tracker, FILE, json.dumps(asdict(result), indent=2))
     tracker.add("tags", values={"mlflow.note.content": _note(result, start)})
+    if session.experiment.tracking.figures:
+        for name in report.draw(session, history, tracker.folder / "figures"):
+            tracker.artifact(f"figures/{name}", "figures")
 
 
 def record_failure(tracker: Tracker, error: Exception) -> None:

@@ -4,11 +4,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from experiments import registry
+from experiments import datacache, registry
 from experiments.batches import Batches
 from experiments.errors import ConfigError, options
 from experiments.forward import Forward
@@ -18,7 +19,7 @@ from experiments.preprocessing import Preprocessing
 from experiments.records import DataSpec, MemoryFormat, Network, Precision, Splits, Task, Unit
 from experiments.rule import Memory, Rule
 from experiments.seeds import default_stream
-from experiments.settings import Experiment
+from experiments.settings import Experiment, TrackingMode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +58,12 @@ def prepare(experiment: Experiment) -> Session:
     Raises ConfigError where parts do not fit each other, DataError where data is damaged.
     """
     device = open_device(experiment)
-    splits = experiment.dataset.load()
+    splits = datacache.load(
+        experiment.dataset,
+        Path(experiment.output) / ".cache",
+        keep=experiment.tracking.mode is not TrackingMode.none,
+        workers=experiment.data.workers,
+    )
     loss_fn, metrics = _loss(experiment, splits.spec), _metrics(experiment, splits.spec)
     monitor, higher_is_better = _monitor(experiment.monitor, metrics)
 
@@ -113,7 +119,8 @@ def open_device(experiment: Experiment) -> torch.device:
     if plugin.precision is Precision.fp64 and device.type == "mps":
         raise ConfigError("device.precision=fp64: device=mps has no float64. Allowed: fp32, bf16.")
     torch.set_float32_matmul_precision("high" if plugin.precision is Precision.tf32 else "highest")
-    torch.use_deterministic_algorithms(plugin.deterministic)
+    if plugin.deterministic != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(plugin.deterministic)  # imports the compiler: 1.3 s
     if plugin.threads is not None:
         torch.set_num_threads(plugin.threads)
     return device

@@ -3,15 +3,14 @@
 import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from experiments import checkpoint
-from experiments.description import describe, restore
+from experiments.description import describe, describe_spec, restore, restore_spec
 from experiments.interfaces import Model
-from experiments.records import DataSpec, Network, Task, Tensors
+from experiments.records import Network, Tensors
 from experiments.setup import Session
 
 
@@ -19,12 +18,12 @@ def save(
     path: Path, session: Session, state: Mapping[str, Tensors], values: Mapping[str, float], t: int
 ) -> None:
     """Write parameters, buffers and the rule's state after step `t`, and what they belong to."""
-    spec, model = session.splits.spec, session.experiment.model
+    model = session.experiment.model
+    described, of_spec = describe_spec(session.splits.spec)
     tensors = {
         **_under("params", session.params.tensors),
         **_under("buffers", session.model.buffers),
-        "spec/mean": torch.as_tensor(spec.mean),
-        "spec/std": torch.as_tensor(spec.std),
+        **of_spec,
     }
     for name, memory in state.items():
         tensors |= _under(f"state/{name}", memory)
@@ -34,7 +33,7 @@ def save(
         "values": dict(values),
         "model": describe(model),
         "module": type(model).__module__,
-        "spec": {"input_shape": spec.input_shape, "task": spec.task.name, "classes": spec.classes},
+        "spec": described,
     }
     checkpoint.save(path, tensors, facts)
 
@@ -45,7 +44,7 @@ def predictor(path: Path) -> Callable[[Tensor], Tensor]:
     Raises DataError where the file is absent or damaged.
     """
     tensors, facts = checkpoint.load(path)
-    spec = _spec(facts["spec"], tensors)
+    spec = restore_spec(facts["spec"], tensors)
     importlib.import_module(facts["module"])
     model = restore(facts["model"])
     assert isinstance(model, Model)
@@ -65,16 +64,6 @@ def _filled(network: nn.Module | Network, tensors: Tensors) -> Callable[[Tensor]
         return lambda inputs: raw.forward(params, inputs)
     network.load_state_dict(params | _below("buffers", tensors))
     return network.float().eval()
-
-
-def _spec(facts: Mapping[str, Any], tensors: Tensors) -> DataSpec:
-    return DataSpec(
-        input_shape=tuple(facts["input_shape"]),
-        task=Task[facts["task"]],
-        classes=tuple(facts["classes"]),
-        mean=tensors["spec/mean"],
-        std=tensors["spec/std"],
-    )
 
 
 def _under(prefix: str, tensors: Tensors) -> Tensors:
