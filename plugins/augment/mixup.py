@@ -19,6 +19,7 @@ class Mixup(Augment):
     loss must take; numbers, and shares from before, are mixed as they are.
     """
 
+    gives_shares = True
     alpha: float = number(0.2, above=0)
 
     def __call__(

@@ -32,8 +32,11 @@ class Draws:
 
     def normal(self, *shape: int) -> Tensor:
         """Return float32 numbers [B, *shape] of mean 0 and deviation 1 (Box & Muller, 1958)."""
-        radius = (-2 * (1 - self.uniform(*shape)).log()).sqrt()
-        return radius * (2 * math.pi * self.uniform(*shape)).cos()
+        count = math.prod(shape)
+        radius = (-2 * (1 - self.uniform(-(count // -2))).log()).sqrt()
+        angle = 2 * math.pi * self.uniform(-(count // -2))
+        pairs = torch.cat([radius * angle.cos(), radius * angle.sin()], 1)
+        return pairs[:, :count].reshape(-1, *shape)
 
     def integers(self, below: int, *shape: int) -> Tensor:
         """Return integers [B, *shape] from 0 to `below` - 1."""

@@ -10,6 +10,8 @@ from torch.func import functional_call, stack_module_state, vmap
 from experiments.params import Params
 from experiments.records import Network, Precision, Tensors
 
+_AUTOCAST = {Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16}
+
 
 class Forward:
     """Compute outputs from parameters and inputs, as `model(params.tensors, inputs)`.
@@ -25,7 +27,7 @@ class Forward:
         precision: Precision = Precision.fp32,
     ) -> None:
         self._network = networks[0]
-        self._autocast = precision is Precision.bf16
+        self._autocast = _AUTOCAST.get(precision)
         self._device = params.vector.device.type
         modules = [network for network in networks if isinstance(network, nn.Module)]
         for module in modules:
@@ -38,10 +40,10 @@ class Forward:
             self._call = lambda tensors, inputs: self._lanes(tensors, self.buffers, inputs)
 
     def __call__(self, tensors: Tensors, inputs: Tensor) -> Tensor:
-        """Return the outputs; in bf16 the products are, the outputs are float32 again."""
-        if not self._autocast:
+        """Return the outputs; where products have 16 bits, the outputs are float32 again."""
+        if self._autocast is None:
             return self._call(tensors, inputs)
-        with torch.autocast(self._device, torch.bfloat16):
+        with torch.autocast(self._device, self._autocast):
             return self._call(tensors, inputs).float()
 
     def bound(self, buffers: Tensors) -> Callable[[Tensors, Tensor], Tensor]:

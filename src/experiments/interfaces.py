@@ -99,6 +99,8 @@ class Transform(Plugin):
 class Augment(Plugin):
     """Changes the items of a training batch at random, all at once and on the device."""
 
+    gives_shares: ClassVar[bool] = False  # for class targets, as shares [B, classes]
+
     def check(self, spec: DataSpec) -> None:
         """Raise ValueError where it cannot take such items."""
 
@@ -130,6 +132,7 @@ class Loss(Plugin):
     """The mean loss of a batch."""
 
     tasks: ClassVar[frozenset[Task]]
+    takes_shares: ClassVar[bool] = False  # class targets as shares [B, classes], too
 
     def fit(self, spec: DataSpec) -> Loss:
         """Return the loss to use for such data."""

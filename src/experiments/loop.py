@@ -42,7 +42,7 @@ def descend(
         losses: list[Tensor] = []
         for inputs, targets in parts:
             loss = loss_fn(model(params.tensors, inputs), targets)
-            loss.backward(torch.full_like(loss, 1 / len(parts)))  # for each lane its own
+            loss.backward(rule.seed(loss, state) / len(parts))
             losses.append(loss.detach())
 
         with torch.no_grad():

@@ -3,9 +3,11 @@
 import copy
 from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from torch import Tensor
 from torch.func import vmap
 
+from experiments import scaling
 from experiments.interfaces import Optimizer, Schedule, Transform
 from experiments.numbers import filled, numbers
 from experiments.params import Params
@@ -20,7 +22,7 @@ class Rule:
 
     Every plugin comes as a sequence: one for a plain run, one a lane otherwise. `schedules` maps a
     number of the optimizer to its schedule. Shapes: gradients, parameters and steps are [P], in
-    lanes [K, P].
+    lanes [K, P]. With `scaled` the loss is scaled up for the backward pass, as float16 needs.
     """
 
     def __init__(
@@ -32,8 +34,10 @@ class Rule:
         *,
         total_steps: int,
         steps_per_epoch: int,
+        scaled: bool = False,
     ) -> None:
         device = params.vector.device
+        self._scaled = scaled
         self._lanes = params.lanes
         self._layout = params.layout
         self._optimizer = optimizers[0]
@@ -52,10 +56,23 @@ class Rule:
 
     def init(self, vector: Tensor) -> Memory:
         """Return the memory of the optimizer and of each transform before the first step."""
-        return vmap(self._init)(vector) if self._lanes else self._init(vector)
+        memory: Memory = vmap(self._init)(vector) if self._lanes else self._init(vector)
+        return memory | {scaling.KEY: scaling.init(vector)} if self._scaled else memory
+
+    def seed(self, loss: Tensor, state: Memory) -> Tensor:
+        """Return the gradient that the backward pass begins with, for each lane its own."""
+        one = torch.ones_like(loss)
+        return one * state[scaling.KEY]["scale"] if self._scaled else one
 
     def update(self, grads: Tensor, vector: Tensor, state: Memory, t: int) -> tuple[Tensor, Memory]:
         """Return what the loop subtracts at step `t`, and the next memory."""
+        if self._scaled:
+            return scaling.update(self._update, grads, vector, state, t)
+        return self._update(grads, vector, state, t)
+
+    def _update(
+        self, grads: Tensor, vector: Tensor, state: Memory, t: int
+    ) -> tuple[Tensor, Memory]:
         time, scheduled = self.clock(t)
         values = self.numbers | {"optimizer": self.numbers["optimizer"] | scheduled}
         if self._lanes is None:

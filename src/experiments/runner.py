@@ -18,6 +18,7 @@ from experiments.history import History
 from experiments.journal import Tracker
 from experiments.loop import Step
 from experiments.meter import Meter
+from experiments.progress import Progress
 from experiments.provenance import Identity
 from experiments.records import Tensors
 from experiments.results import Result
@@ -77,6 +78,7 @@ class Run:
         self._losses: list[Tensor] = []  # of the steps since the last look, on the device
         self._best: Tensors = {}
         self._meter = Meter(session.device)
+        self._progress = Progress(session)
         self._started = time.monotonic()
 
     def show_tensors(self) -> str:
@@ -87,11 +89,16 @@ class Run:
 
     def train(self) -> tuple[Step, str]:
         """Take steps until there is a reason to stop, and return the last step and the reason."""
+        torch.manual_seed(derive(self._session.experiment.seed, "train"))
+        self._session.model.train()
+        with self._progress:
+            return self._take_steps()
+
+    def _take_steps(self) -> tuple[Step, str]:
         session = self._session
-        torch.manual_seed(derive(session.experiment.seed, "train"))
-        session.model.train()
         for step in engine.steps(session):
             self._losses.append(step.losses)
+            self._progress.add(step)
             late = self._is_late()
             if late or session.is_evaluated(step.t):
                 self._look(step)
@@ -152,6 +159,7 @@ class Run:
         numbers["norm/update"] = step.change.norm().item()
         numbers["norm/params"] = self._session.params.vector.norm().item()
         self._tracker.metrics(step.t, numbers)
+        self._progress.tell(step.t, losses[-1])
         for t, loss in enumerate(losses, start=first):
             if not math.isfinite(loss):
                 raise DivergedError(f"The loss is {loss} at step {t}; a smaller lr may help.")

@@ -9,14 +9,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from experiments import datacache, registry
+from experiments import datacache, fitting, registry
 from experiments.batches import Batches
-from experiments.errors import ConfigError, options
+from experiments.errors import ConfigError
 from experiments.forward import Forward
-from experiments.interfaces import Augment, Loss, Metric, Plugin
+from experiments.hardware import open_device
+from experiments.interfaces import Loss, Metric
 from experiments.params import Params, initial_tensors
 from experiments.preprocessing import Preprocessing
-from experiments.records import DataSpec, MemoryFormat, Network, Precision, Splits, Task, Unit
+from experiments.records import DataSpec, MemoryFormat, Network, Precision, Splits, Unit
 from experiments.rule import Memory, Rule
 from experiments.seeds import default_stream
 from experiments.settings import Experiment, TrackingMode
@@ -57,15 +58,18 @@ def prepare(experiment: Experiment) -> Session:
 
     Raises ConfigError where parts do not fit each other, DataError where data is damaged.
     """
-    device = open_device(experiment)
+    device = open_device(experiment.device)
     splits = datacache.load(
         experiment.dataset,
         Path(experiment.output) / ".cache",
         keep=experiment.tracking.mode is not TrackingMode.none,
         workers=experiment.data.workers,
     )
-    loss_fn, metrics = _loss(experiment, splits.spec), _metrics(experiment, splits.spec)
-    monitor, higher_is_better = _monitor(experiment.monitor, metrics)
+    loss_fn, metrics = (
+        fitting.loss_for(experiment, splits.spec),
+        fitting.metrics_for(experiment, splits.spec),
+    )
+    monitor, higher_is_better = fitting.monitored(experiment.monitor, metrics)
 
     dtype = torch.float64 if experiment.device.precision is Precision.fp64 else torch.float32
     network = build_network(experiment, splits.spec)
@@ -75,7 +79,7 @@ def prepare(experiment: Experiment) -> Session:
         splits.spec,
         device=device,
         dtype=dtype,
-        augment=_augment(experiment, splits.spec),
+        augment=fitting.augmentations_for(experiment, splits.spec, loss_fn),
         channels_last=channels_last,
     )
     batches = _batches(experiment, splits, preprocessing, device)
@@ -93,6 +97,7 @@ def prepare(experiment: Experiment) -> Session:
         {name: [schedule] for name, schedule in schedules.items()},
         total_steps=total_steps,
         steps_per_epoch=steps_per_epoch,
+        scaled=experiment.device.precision is Precision.fp16,
     )
     return Session(
         experiment=experiment,
@@ -110,20 +115,6 @@ def prepare(experiment: Experiment) -> Session:
         monitor=monitor,
         higher_is_better=higher_is_better,
     )
-
-
-def open_device(experiment: Experiment) -> torch.device:
-    """Return the torch device, with precision, threads and determinism as the plugin says."""
-    plugin = experiment.device
-    device = plugin.find()
-    if plugin.precision is Precision.fp64 and device.type == "mps":
-        raise ConfigError("device.precision=fp64: device=mps has no float64. Allowed: fp32, bf16.")
-    torch.set_float32_matmul_precision("high" if plugin.precision is Precision.tf32 else "highest")
-    if plugin.deterministic != torch.are_deterministic_algorithms_enabled():
-        torch.use_deterministic_algorithms(plugin.deterministic)  # imports the compiler: 1.3 s
-    if plugin.threads is not None:
-        torch.set_num_threads(plugin.threads)
-    return device
 
 
 def build_network(experiment: Experiment, spec: DataSpec) -> nn.Module | Network:
@@ -162,16 +153,6 @@ def _batches(
     }
 
 
-def _augment(experiment: Experiment, spec: DataSpec) -> dict[str, Augment]:
-    for name, augment in experiment.augment.items():
-        try:
-            augment.check(spec)
-        except ValueError as error:
-            dataset = registry.name_of(type(experiment.dataset))
-            raise ConfigError(f"augment={name} does not fit dataset={dataset}: {error}.") from error
-    return experiment.augment
-
-
 def _is_channels_last(
     experiment: Experiment, network: nn.Module | Network, device: torch.device
 ) -> bool:
@@ -181,44 +162,6 @@ def _is_channels_last(
         return asked is MemoryFormat.channels_last
     fast = device.type == "cpu" or precision in {Precision.tf32, Precision.bf16, Precision.fp16}
     return fast and any(tensor.dim() == 4 for tensor in initial_tensors(network).values())
-
-
-def _loss(experiment: Experiment, spec: DataSpec) -> Loss:
-    loss = experiment.loss.fit(spec)
-    if spec.task not in loss.tasks:
-        raise ConfigError(_misfit("loss", loss, experiment, spec.task))
-    return loss
-
-
-def _metrics(experiment: Experiment, spec: DataSpec) -> dict[str, Metric]:
-    for metric in experiment.metric.values():
-        if spec.task not in metric.tasks:
-            raise ConfigError(_misfit("metric", metric, experiment, spec.task))
-    usual = {
-        name: cls()
-        for name, cls in registry.plugins("metric").items()
-        if issubclass(cls, Metric) and cls.default and spec.task in cls.tasks
-    }
-    return experiment.metric or usual
-
-
-def _misfit(kind: str, plugin: Plugin, experiment: Experiment, task: Task) -> str:
-    plugins = registry.plugins(kind)
-    fitting = [name for name, cls in plugins.items() if task in getattr(cls, "tasks", ())]
-    name, dataset = registry.name_of(type(plugin)), registry.name_of(type(experiment.dataset))
-    return (
-        f"{kind}={name} does not fit dataset={dataset}, whose task is {task.name}; "
-        f"{options(name, fitting)}"
-    )
-
-
-def _monitor(asked: str | None, metrics: Mapping[str, Metric]) -> tuple[str, bool]:
-    better = {f"val/{name}": metric.higher_is_better for name, metric in metrics.items()}
-    better["val/loss"] = False
-    name = next(iter(better)) if asked is None else asked
-    if name not in better:
-        raise ConfigError(f"monitor={name}: there is no such metric; {options(name, better)}")
-    return name, better[name]
 
 
 def _probe(

@@ -1,0 +1,59 @@
+"""One live line while a run trains, where there is a terminal to show it."""
+
+import sys
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+from experiments.loop import Step
+from experiments.setup import Session
+
+_LINE = "{desc} |{bar:20}| {percentage:3.0f} % {rate_fmt} {remaining} left"
+
+
+class Progress:
+    """Shows epoch, step, last loss that was looked at, images a second, and the time left.
+
+    Without a terminal on standard error it does nothing.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._experiment = session.experiment
+        self._steps_per_epoch = session.steps_per_epoch
+        self._items = session.experiment.batch_size * session.experiment.accumulate
+        self._total = session.total_steps * self._items
+        self._stack = ExitStack()
+        self._bar: Any = None
+
+    def __enter__(self) -> "Progress":
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+            from tqdm.contrib.logging import logging_redirect_tqdm
+
+            # Lines of the log go above the live one.
+            self._stack.enter_context(logging_redirect_tqdm())
+            bar = tqdm(
+                total=self._total, unit="img", unit_scale=True, leave=False, bar_format=_LINE
+            )
+            self._bar = self._stack.enter_context(bar)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def add(self, step: Step) -> None:
+        """Count what a record of the loop stands for."""
+        if self._bar is not None:
+            self._bar.update(len(step.losses) * self._items)
+
+    def tell(self, t: int, loss: float) -> None:
+        """Show the step that was looked at, and its loss."""
+        if self._bar is not None:
+            epoch = (t - 1) // self._steps_per_epoch + 1
+            text = f"epoch {epoch}/{self._experiment.epochs} step {t} loss {loss:.4f}"
+            self._bar.set_description_str(text, refresh=False)
