@@ -92,22 +92,23 @@ class Run:
         torch.manual_seed(derive(self._session.experiment.seed, "train"))
         self._session.model.train()
         with self._progress:
-            return self._take_steps()
-
-    def _take_steps(self) -> tuple[Step, str]:
-        session = self._session
-        for step in engine.steps(session):
-            self._losses.append(step.losses)
-            self._progress.add(step)
-            late = self._is_late()
-            if late or session.is_evaluated(step.t):
-                self._look(step)
-                self._evaluate(step)
-                if reason := self._reason_to_stop(step.t, late=late):
+            for step in engine.steps(self._session):
+                if reason := self.follow(step):
                     return step, reason
-            elif session.is_stop(step.t):
-                self._look(step)
         raise AssertionError("the last step is evaluated, and a reason to stop")
+
+    def follow(self, step: Step) -> str | None:
+        """Record what a step leaves behind, and return the reason to stop, if there is one."""
+        self._losses.append(step.losses)
+        self._progress.add(step)
+        late = self._is_late()
+        if late or self._session.is_evaluated(step.t):
+            self._look(step)
+            self._evaluate(step)
+            return self._reason_to_stop(step.t, late=late)
+        if self._session.is_stop(step.t):
+            self._look(step)
+        return None
 
     def conclude(self, last: Step, reason: str) -> Result:
         """Save the last parameters, go back to the best, and evaluate them on the test split."""

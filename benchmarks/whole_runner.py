@@ -1,0 +1,49 @@
+"""This program as a contender: its runner, with records, metrics and the journal."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.data import Data
+from benchmarks.race import CHECKOUT
+from benchmarks.work import Take, Work
+from experiments import config, discovery, engine
+from experiments.journal import Journal
+from experiments.runner import Run
+from experiments.setup import prepare
+
+
+def take(work: Work, data: Data, more: Sequence[str] = ()) -> Take:
+    """Return the function that takes n steps, with further settings."""
+    folder = tempfile.mkdtemp()
+    discovery.discover(CHECKOUT)
+    config.publish(CHECKOUT, "benchmark")
+    settings = [
+        "dataset=fashion_mnist",
+        f"dataset.root={data.root.resolve()}",
+        "dataset.val_fraction=0",
+        "device=cpu",
+        f"model={work.name}",
+        f"optimizer={work.rule}",
+        f"optimizer.lr={work.lr}",
+        f"batch_size={work.batch_size}",
+        "data.drop_last=true",
+        "epochs=100000",
+        "evaluate.every=100000",  # no peer evaluates
+        f"output={folder}",
+        *more,
+    ]
+    session = prepare(config.plan(CHECKOUT, "config", settings, multirun=False).experiment)
+    run, steps = Run(session, Journal(Path(folder))), engine.steps(session)
+    goal = taken = 0
+
+    def function(n: int) -> None:
+        # A compiled program takes several steps at once: what is too much now is left out later.
+        nonlocal goal, taken
+        goal += n
+        while taken < goal:
+            step = next(steps)
+            run.follow(step)
+            taken += len(step.losses)
+
+    return function
