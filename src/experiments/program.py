@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 Call = Callable[..., Sequence[Tensor]]
 Nest = Any  # tensors in dictionaries, lists and tuples
 
-_MOST_STEPS = 5  # of one program: beyond that compiling takes longer than it saves
+_MOST_STEPS = 10  # of one program: beyond that compiling takes longer than it saves
 _MOST_TENSORS = 20  # in all its steps, for each of which kernels are compiled
 
 
@@ -126,10 +126,17 @@ class Program:
 
 def flat(nest: Nest) -> list[Tensor]:
     """Return the tensors of nested dictionaries, lists and tuples in their order."""
-    if isinstance(nest, Tensor):
-        return [nest]
-    parts = nest.values() if isinstance(nest, dict) else nest
-    return [tensor for part in parts for tensor in flat(part)]
+    tensors: list[Tensor] = []
+    _collect(nest, tensors)
+    return tensors
+
+
+def _collect(nest: Nest, tensors: list[Tensor]) -> None:
+    for part in nest.values() if isinstance(nest, dict) else nest:
+        if isinstance(part, Tensor):
+            tensors.append(part)
+        else:
+            _collect(part, tensors)
 
 
 def refilled(nest: Nest, tensors: Iterator[Tensor]) -> Nest:
