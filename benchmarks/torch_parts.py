@@ -46,7 +46,7 @@ def tensors(data: Data) -> tuple[Tensor, Tensor]:
 
 def normalise(images: Tensor) -> Tensor:
     """Turn bytes into numbers whose mean is 0 and whose deviation is 1."""
-    return (images / 255 - MEAN) / STD
+    return (images.float() - 255 * MEAN) / (255 * STD)
 
 
 def shuffled(work: Work) -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""PyTorch with the images in memory, normalised once, and an optimizer as it comes."""
+"""PyTorch with the images in memory as bytes, and an optimizer as it comes."""
 
 from itertools import islice
 
@@ -12,14 +12,13 @@ from benchmarks.work import Take, Work
 def prepare(work: Work, data: Data) -> Take:
     """Return the function that takes n steps."""
     images, labels = tensors(data)
-    images = normalise(images)
     model = network(work)
     rule = optimizer(work, model.parameters())
     batches = shuffled(work)
 
     def take(n: int) -> None:
         for index in islice(batches, n):
-            loss = cross_entropy(model(images[index]), labels[index])
+            loss = cross_entropy(model(normalise(images[index])), labels[index])
             rule.zero_grad()
             loss.backward()
             rule.step()

@@ -20,5 +20,5 @@ class Noise(Augment):
     def __call__(
         self, inputs: Tensor, targets: Tensor, draws: "Draws", spec: DataSpec
     ) -> tuple[Tensor, Tensor]:
-        noise = self.std * draws.normal(*inputs.shape[1:])
-        return inputs + noise.to(inputs.dtype), targets
+        noise = draws.normal(*inputs.shape[1:], dtype=inputs.dtype)
+        return inputs + self.std * noise, targets

@@ -30,11 +30,12 @@ class Draws:
         numbers: Tensor = (words >> 8).float() * 2.0**-24
         return numbers.view(-1, *shape)
 
-    def normal(self, *shape: int) -> Tensor:
-        """Return float32 numbers [B, *shape] of mean 0 and deviation 1 (Box & Muller, 1958)."""
+    def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return numbers [B, *shape] of mean 0 and deviation 1 (Box & Muller, 1958)."""
         count = math.prod(shape)
-        radius = (-2 * (1 - self.uniform(-(count // -2))).log()).sqrt()
-        angle = 2 * math.pi * self.uniform(-(count // -2))
+        half = -(count // -2)
+        radius = (-2 * (1 - self.uniform(half).to(dtype)).log()).sqrt()
+        angle = 2 * math.pi * self.uniform(half).to(dtype)
         pairs = torch.cat([radius * angle.cos(), radius * angle.sin()], 1)
         return pairs[:, :count].reshape(-1, *shape)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from experiments.batches import Read
 from experiments.errors import CaptureError
 from experiments.loop import descend
-from experiments.records import Tensors
+from experiments.records import Tensors, Unit
 from experiments.rule import Memory
 from experiments.setup import Session
 
@@ -67,7 +67,10 @@ class Program:
     def _longest(self) -> int:
         """Choose a length that fits between two looks at the losses."""
         most = max(1, min(_MOST_STEPS, _MOST_TENSORS // len(self._session.params.layout)))
-        between = self._session.experiment.log_every
+        session, evaluate = self._session, self._session.experiment.evaluate
+        between = min(session.experiment.log_every, session.steps_per_epoch)
+        if evaluate.unit is Unit.step:
+            between = min(between, evaluate.every)
         return max(range(1, most + 1), key=lambda n: (between // n * n, n))
 
     def _fits(self, steps: Sequence[list[Read]]) -> bool:
