@@ -367,7 +367,9 @@ def test_images_of_a_loader_stay_files(pictures: Make, tmp_path: Path) -> None:
     assert not kept(tmp_path / "cache")
 
 
-@pytest.mark.parametrize(("available", "decoded"), [(2 * 20 * 192 - 1, False), (2 * 20 * 192, True)])
+@pytest.mark.parametrize(
+    ("available", "decoded"), [(2 * 20 * 192 - 1, False), (2 * 20 * 192, True)]
+)
 def test_images_stay_files_where_they_would_take_over_half_of_the_free_memory(
     available: int,
     decoded: bool,

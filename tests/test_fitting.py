@@ -37,10 +37,6 @@ REFUSED = [
         "Allowed: mae, r2.",
     ),
     (
-        ["loss=hinge", "augment=[mixup]"],
-        "loss=hinge does not fit augment=mixup, which mixes classes; Allowed: auto, cross_entropy.",
-    ),
-    (
         [*CLASSES, "augment=[random_crop]"],
         "augment=random_crop does not fit dataset=synthetic: it takes images "
         "[channels, height, width], not (4,).",
@@ -86,6 +82,15 @@ def test_what_is_allowed_instead_fits(kind: str, given: list[str]) -> None:
         except ConfigError as error:
             wrong.add(str(error).partition("Allowed: ")[2])
     assert wrong == {f"{', '.join(sorted(allowed))}."}
+
+
+def test_mixing_is_refused_with_a_loss_that_takes_no_shares() -> None:
+    with pytest.raises(ConfigError) as caught:
+        session("loss=hinge", "augment=[noise,mixup]")
+    said, _, allowed = str(caught.value).partition("; Allowed: ")
+    assert said == "loss=hinge does not fit augment=mixup, which mixes classes"
+    assert "cross_entropy" in allowed
+    assert "hinge" not in allowed
 
 
 @pytest.mark.parametrize("loss", ["auto", "cross_entropy"])

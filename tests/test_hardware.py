@@ -52,7 +52,7 @@ def _switches() -> Iterator[None]:
         torch.use_deterministic_algorithms(deterministic)
 
 
-@pytest.fixture(params=[True, False])
+@pytest.fixture(autouse=True, params=[True, False])
 def with_bf16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Let the CUDA GPU have bfloat16, or not."""
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_, **__: request.param)
@@ -107,7 +107,6 @@ def test_a_cuda_gpu_may_have_a_graph() -> None:
     assert open_device(Card(graph=True)) == torch.device("cuda")
 
 
-@pytest.mark.usefixtures("with_bf16")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("precision", list(Precision))
 def test_what_is_allowed_instead_is_not_refused(kind: type[Device], precision: Precision) -> None:

@@ -28,12 +28,11 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+def terminal(patch: pytest.MonkeyPatch) -> Terminal:
     """Put a terminal in the place of standard error."""
     screen = Terminal()
-    monkeypatch.setattr(sys, "stderr", screen)
-    yield screen
+    patch.setattr(sys, "stderr", screen)
+    return screen
 
 
 def session(*overrides: str) -> Session:
@@ -66,13 +65,14 @@ def test_without_a_terminal_it_is_quiet_and_loads_no_tqdm(
     assert capfd.readouterr() == ("", "")
 
 
-def test_it_tells_epoch_step_and_loss_and_counts_items(terminal: Terminal) -> None:
+def test_it_tells_epoch_step_and_loss_and_counts_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal(monkeypatch)
     with Progress(session("epochs=100", "accumulate=2")) as progress:
         progress.tell(43, 0.12344)
         progress.add(step(40, 40))
         logging.getLogger().warning("")  # draws the line again
         progress._bar.refresh()
-        line = shown(terminal.getvalue())
+        line = shown(screen.getvalue())
     # An epoch's two batches make one step of 70 items.
     assert "epoch 43/100 step 43 loss 0.1234" in line
     assert " 40 % " in line
@@ -80,30 +80,33 @@ def test_it_tells_epoch_step_and_loss_and_counts_items(terminal: Terminal) -> No
     assert line.endswith(" left")
 
 
-def test_an_epoch_ends_with_its_last_step(terminal: Terminal) -> None:
+def test_an_epoch_ends_with_its_last_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal(monkeypatch)
     with Progress(session("epochs=7")) as progress:
         for t, epoch in ((1, 1), (2, 1), (3, 2), (14, 7)):
             progress.tell(t, 1.0)
             progress._bar.refresh()
-            assert f"epoch {epoch}/7 step {t} " in shown(terminal.getvalue())
+            assert f"epoch {epoch}/7 step {t} " in shown(screen.getvalue())
 
 
-def test_it_is_complete_after_the_last_step(terminal: Terminal) -> None:
+def test_it_is_complete_after_the_last_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal(monkeypatch)
     with Progress(session("epochs=3")) as progress:
         for t in (3, 6):
             progress.add(step(t, 3))
         progress._bar.refresh()
-        assert "100 %" in shown(terminal.getvalue())
+        assert "100 %" in shown(screen.getvalue())
 
 
-def test_nothing_of_it_is_left_after_the_end_or_an_error(terminal: Terminal) -> None:
+def test_nothing_of_it_is_left_after_the_end_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal(monkeypatch)
     with pytest.raises(ZeroDivisionError), Progress(session()) as progress:
         progress.tell(1, 0.5)
         progress._bar.refresh()
-        assert shown(terminal.getvalue())
+        assert shown(screen.getvalue())
         raise ZeroDivisionError
-    assert terminal.getvalue().strip()
-    assert not shown(terminal.getvalue())
+    assert screen.getvalue().strip()
+    assert not shown(screen.getvalue())
 
 
 def on_terminal(*arguments: str, folder: Path) -> tuple[int, str, str]:

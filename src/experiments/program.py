@@ -67,10 +67,11 @@ class Program:
     def _longest(self) -> int:
         """Choose a length that fits between two looks at the losses."""
         most = max(1, min(_MOST_STEPS, _MOST_TENSORS // len(self._session.params.layout)))
-        session, evaluate = self._session, self._session.experiment.evaluate
-        between = min(session.experiment.log_every, session.steps_per_epoch)
-        if evaluate.unit is Unit.step:
-            between = min(between, evaluate.every)
+        experiment = self._session.experiment
+        whole = self._train.size // (experiment.batch_size * experiment.accumulate)
+        between = max(1, min(experiment.log_every, whole))
+        if experiment.evaluate.unit is Unit.step:
+            between = min(between, experiment.evaluate.every)
         return max(range(1, most + 1), key=lambda n: (between // n * n, n))
 
     def _fits(self, steps: Sequence[list[Read]]) -> bool:
