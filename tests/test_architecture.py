@@ -202,6 +202,24 @@ def test_importing_the_package_loads_no_heavy_library(tmp_path: Path) -> None:
     assert not heavy & loaded
 
 
+def test_training_loads_no_compiler_and_no_library_that_its_data_do_not_need(
+    tmp_path: Path,
+) -> None:
+    code = f"""
+from pathlib import Path
+from experiments import config, discovery, engine, setup
+root = Path({str(ROOT)!r})
+discovery.discover(root)
+config.publish(root, "test")
+settings = ["model=mlp", "optimizer=adam", "max_steps=3", "output=."]
+session = setup.prepare(config.plan(root, "config", settings, multirun=False).experiment)
+assert [step.t for _, step in zip(range(3), engine.steps(session))] == [1, 2, 3]
+"""
+    heavy = {"mlflow", "torchvision", "matplotlib", "sklearn", "sympy", "tqdm"}
+    heavy |= {"torch._dynamo", "torch._inductor", "torch.fx.experimental.proxy_tensor"}
+    assert not heavy & _loaded_after(code, tmp_path)
+
+
 def test_composing_a_configuration_loads_no_library_that_only_a_run_needs(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path

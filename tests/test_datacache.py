@@ -143,7 +143,7 @@ def test_what_was_read_once_is_given_again_without_its_source(
 def test_the_real_fashion_mnist_comes_back_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset = lookup("dataset", "fashion_mnist")(root=str(REAL))
+    dataset = lookup("dataset", "fashion_mnist")(root=str(REAL))  # type: ignore[call-arg]
     assert isinstance(dataset, Dataset)
     first = load(dataset, tmp_path)
     forbid_loading(dataset, monkeypatch)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from composed import compose
 
-from experiments import ConfigError, Device, hardware
+from experiments import ConfigError, Device
 from experiments.hardware import open_device
 from experiments.records import Precision
 from experiments.setup import prepare
@@ -120,9 +120,10 @@ def test_what_is_allowed_instead_is_not_refused(kind: type[Device], precision: P
             open_device(kind(precision=Precision[name]))
 
 
-def test_only_tf32_lets_products_of_float32_be_rounded() -> None:
+@pytest.mark.parametrize("kind", [Card, Intel])
+def test_only_tf32_lets_products_of_float32_be_rounded(kind: type[Device]) -> None:
     for precision, wanted in ((Precision.tf32, "high"), (Precision.fp32, "highest")):
-        open_device(Card(precision=precision))
+        open_device(kind(precision=precision))
         assert torch.get_float32_matmul_precision() == wanted
 
 
@@ -150,5 +151,5 @@ def test_what_is_off_already_is_not_switched_off_again(monkeypatch: pytest.Monke
     def fail(*_: Any, **__: Any) -> None:
         raise AssertionError("importing the compiler takes a second")
 
-    monkeypatch.setattr(hardware.torch, "use_deterministic_algorithms", fail)
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", fail)
     open_device(Processor())

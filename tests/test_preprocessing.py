@@ -209,8 +209,9 @@ def test_what_is_stored_is_left_alone(
         list(source.in_order())
         source.first(6)
     source.preprocessing.plain(*data.tensors)
+    inputs, targets = data.tensors
     source.preprocessing.augmented(
-        *data.tensors, torch.arange(6), source.preprocessing.keys([0], 1)
+        inputs, targets, torch.arange(6), source.preprocessing.keys([0], 1)
     )
     assert all(a.equal(b) for a, b in zip(data.tensors, copies, strict=True))
 

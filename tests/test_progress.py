@@ -2,7 +2,6 @@
 
 import fcntl
 import io
-import logging
 import os
 import pty
 import struct
@@ -70,10 +69,10 @@ def test_it_tells_epoch_step_and_loss_and_counts_items(monkeypatch: pytest.Monke
     with Progress(session("epochs=100", "accumulate=2")) as progress:
         progress.tell(43, 0.12344)
         progress.add(step(40, 40))
-        logging.getLogger().warning("")  # draws the line again
         progress._bar.refresh()
         line = shown(screen.getvalue())
-    # An epoch's two batches make one step of 70 items.
+        # An epoch's two batches make one step of 70 items.
+        assert (progress._bar.n, progress._bar.total) == (40 * 70, 100 * 70)
     assert "epoch 43/100 step 43 loss 0.1234" in line
     assert " 40 % " in line
     assert "img/s" in line
