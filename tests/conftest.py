@@ -17,6 +17,8 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 discover(ROOT)
+# Tests run side by side, on processors that more threads would only make them wait for.
+torch.set_num_threads(1)
 
 # The same examples each time, on any machine however slow.
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=50)

@@ -215,8 +215,8 @@ settings = ["model=mlp", "optimizer=adam", "max_steps=3", "output=."]
 session = setup.prepare(config.plan(root, "config", settings, multirun=False).experiment)
 assert [step.t for _, step in zip(range(3), engine.steps(session))] == [1, 2, 3]
 """
-    heavy = {"mlflow", "torchvision", "matplotlib", "sklearn", "sympy", "tqdm"}
-    heavy |= {"torch._dynamo", "torch._inductor", "torch.fx.experimental.proxy_tensor"}
+    heavy = {"mlflow", "torchvision", "matplotlib", "sklearn", "sympy"}
+    heavy |= {"torch._dynamo", "torch._inductor", "experiments.compiled", "experiments.capture"}
     assert not heavy & _loaded_after(code, tmp_path)
 
 

@@ -157,7 +157,7 @@ def test_steps_are_of_the_same_size_under_another_scale() -> None:
     state = made.init(over.vector)
     state[scaling.KEY]["steps"] = torch.tensor(PATIENCE - 1.0)
     first, state = made.update(FIRST * gradient(1, over), over.vector, state, 1)
-    assert made.seed(torch.zeros(()), state) == 2 * FIRST
+    assert made.weighted(torch.ones(()), 1, state) == 2 * FIRST
     second, _ = made.update(2 * FIRST * gradient(1, over), over.vector, state, 2)
     assert second.equal(first)
 

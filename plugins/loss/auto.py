@@ -10,6 +10,7 @@ class Auto(Loss):
     """The usual loss of the task: cross entropy for classes, the mean square for numbers."""
 
     tasks = frozenset(Task)
+    takes_shares = True
 
     def fit(self, spec: DataSpec) -> Loss:
         loss = lookup("loss", _NAMES[spec.task])()

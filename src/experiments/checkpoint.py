@@ -27,10 +27,14 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) ->
     metadata = {"facts": text, "sha256": _digest(dense, text)}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(serialise(dense, metadata))
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with part.open("wb") as file:
+            file.write(serialise(dense, metadata))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        part.unlink(missing_ok=True)  # a full disk needs the room
+        raise
     part.replace(path)
     _sync_folder(path.parent)
 

@@ -48,12 +48,10 @@ def load(dataset: Dataset, folder: Path, *, keep: bool, workers: int = 0) -> Spl
 
 
 def _kept(path: Path, code: str) -> Splits | None:
-    if not path.exists():
-        return None
     try:
         tensors, facts = checkpoint.load(path)
     except DataError:
-        return None  # it is made again
+        return None  # there is none, or it is made again
     if facts["code"] != code or facts["files"] != _files(Path(facts["source"])):
         return None
     train, val, test = (
@@ -75,7 +73,7 @@ def _keep(path: Path, splits: Splits, code: str) -> None:
             return
         if split in stored:
             tensors[f"{split}/inputs"], tensors[f"{split}/targets"] = items.tensors
-    files = _files(Path(splits.source))
+    files = _files(Path(splits.source)) if splits.source else []
     if not files or sum(tensor.nbytes for tensor in tensors.values()) < _LEAST:
         return
     facts, of_spec = describe_spec(splits.spec)
@@ -101,16 +99,25 @@ def _code(dataset: Dataset) -> str:
 
 def _files(source: Path) -> list[list[Any]]:
     """Return name, size and time of the files of a source; nothing where it is no path."""
-    return sorted([name, stat.st_size, stat.st_mtime_ns] for name, stat in _stats(source))
+    found = []
+    for file in _below(source):
+        try:
+            stat = file.stat()
+        except OSError:  # a link that leads nowhere, or a file that has just gone
+            continue
+        found.append([str(file), stat.st_size, stat.st_mtime_ns])
+    return sorted(found)
 
 
-def _stats(source: Path) -> Iterator[tuple[str, os.stat_result]]:
+def _below(source: Path) -> Iterator[Path]:
+    """Yield a file, or those below a folder, and below links to folders but not in circles."""
     if source.is_file():
-        yield source.name, source.stat()
-    for folder, _, names in os.walk(source):
-        for name in names:
-            file = Path(folder, name)
-            yield str(file.relative_to(source)), file.stat()
+        yield source
+    visited: set[str] = set()
+    for folder, folders, names in os.walk(source, followlinks=True):
+        visited.add(os.path.realpath(folder))
+        folders[:] = [f for f in folders if os.path.realpath(Path(folder, f)) not in visited]
+        yield from (Path(folder, name) for name in names)
 
 
 def _decoded(splits: Splits, workers: int) -> Splits:

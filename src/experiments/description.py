@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from experiments import registry
 from experiments.interfaces import Plugin
@@ -41,8 +42,8 @@ def restore(description: dict[str, Any]) -> Any:
 def describe_spec(spec: DataSpec) -> tuple[dict[str, Any], Tensors]:
     """Return what a data set's spec holds, as plain data and as named tensors."""
     facts = {"input_shape": spec.input_shape, "task": spec.task.name, "classes": spec.classes}
-    tensors = {"spec/mean": spec.mean, "spec/std": spec.std}
-    return facts, {name: torch.as_tensor(value) for name, value in tensors.items()}
+    numbers = {"spec/mean": spec.mean, "spec/std": spec.std}
+    return facts, {name: _exact(value) for name, value in numbers.items()}
 
 
 def restore_spec(facts: Mapping[str, Any], tensors: Tensors) -> DataSpec:
@@ -67,3 +68,7 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def _exact(value: Tensor | float) -> Tensor:
+    return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)

@@ -35,7 +35,11 @@ def _lack(precision: Precision, device: torch.device) -> str | None:
     """Say why a device does not compute in a precision; nothing where it does."""
     if precision is Precision.fp64 and device.type == "mps":
         return f"{device} has no float64"
-    if precision is Precision.bf16 and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+    if (
+        precision is Precision.bf16
+        and device.type == "cuda"
+        and not torch.cuda.is_bf16_supported(False)
+    ):
         return f"{torch.cuda.get_device_name(device)} has no bfloat16"
     if precision is Precision.tf32 and device.type not in {"cuda", "xpu"}:
         return f"{device} has no TF32"

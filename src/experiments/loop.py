@@ -42,7 +42,7 @@ def descend(
         losses: list[Tensor] = []
         for inputs, targets in parts:
             loss = loss_fn(model(params.tensors, inputs), targets)
-            loss.backward(rule.seed(loss, state) / len(parts))
+            rule.weighted(loss, len(parts), state).backward()
             losses.append(loss.detach())
 
         with torch.no_grad():

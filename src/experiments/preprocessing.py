@@ -45,10 +45,10 @@ class Preprocessing:
 
     def plain(self, inputs: Tensor, targets: Tensor) -> Batch:
         """Return a batch without augmentation, as for evaluation."""
-        if self._channels_last and inputs.dim() == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
         # A copy even where the dtype is the stored one: the arithmetic happens in place.
-        values = inputs.to(self._dtype, copy=True).sub_(self._mean).mul_(self._scale)
+        values = (
+            self._laid_out(inputs).to(self._dtype, copy=True).sub_(self._mean).mul_(self._scale)
+        )
         integers = self._spec.task is Task.classification
         return values, targets.to(torch.long if integers else self._dtype)
 
@@ -57,10 +57,14 @@ class Preprocessing:
         batch = self.plain(inputs, targets)
         if not self._augment:
             return batch
-        if index.dim() == 1:
-            return self._change(*batch, index, keys)
-        changed: Batch = vmap(self._change)(*batch, index, keys)
-        return changed
+        change = self._change if index.dim() == 1 else vmap(self._change)
+        inputs, targets = change(*batch, index, keys)
+        return self._laid_out(inputs), targets
+
+    def _laid_out(self, inputs: Tensor) -> Tensor:
+        if self._channels_last and inputs.dim() == 4:
+            return inputs.contiguous(memory_format=torch.channels_last)
+        return inputs
 
     def _change(self, inputs: Tensor, targets: Tensor, index: Tensor, keys: Tensors) -> Batch:
         for name, augment in self._augment.items():

@@ -1,5 +1,6 @@
 """One live line while a run trains, where there is a terminal to show it."""
 
+import logging
 import sys
 from contextlib import ExitStack
 from types import TracebackType
@@ -28,14 +29,14 @@ class Progress:
     def __enter__(self) -> "Progress":
         if sys.stderr.isatty():
             from tqdm import tqdm
-            from tqdm.contrib.logging import logging_redirect_tqdm
 
-            # Lines of the log go above the live one.
-            self._stack.enter_context(logging_redirect_tqdm())
-            bar = tqdm(
+            self._bar = tqdm(
                 total=self._total, unit="img", unit_scale=True, leave=False, bar_format=_LINE
             )
-            self._bar = self._stack.enter_context(bar)
+            self._stack.enter_context(self._bar)
+            for handler in logging.getLogger().handlers:
+                handler.addFilter(self._clear)
+                self._stack.callback(handler.removeFilter, self._clear)
         return self
 
     def __exit__(
@@ -57,3 +58,8 @@ class Progress:
             epoch = (t - 1) // self._steps_per_epoch + 1
             text = f"epoch {epoch}/{self._experiment.epochs} step {t} loss {loss:.4f}"
             self._bar.set_description_str(text, refresh=False)
+
+    def _clear(self, _: logging.LogRecord) -> bool:
+        """Take the live line away before a line of the log; it comes again with the next steps."""
+        self._bar.clear()
+        return True

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor
 from torch.func import vmap
 
@@ -59,10 +58,17 @@ class Rule:
         memory: Memory = vmap(self._init)(vector) if self._lanes else self._init(vector)
         return memory | {scaling.KEY: scaling.init(vector)} if self._scaled else memory
 
-    def seed(self, loss: Tensor, state: Memory) -> Tensor:
-        """Return the gradient that the backward pass begins with, for each lane its own."""
-        one = torch.ones_like(loss)
-        return one * state[scaling.KEY]["scale"] if self._scaled else one
+    def weighted(self, loss: Tensor, parts: int, state: Memory) -> Tensor:
+        """Return the scalar whose gradient is taken: of one plain batch the loss itself.
+
+        The losses of several parts count as their mean, those of lanes as their sum: lanes do not
+        mix, so each gets its own gradient.
+        """
+        if self._scaled:
+            loss = loss * state[scaling.KEY]["scale"]
+        if parts > 1:
+            loss = loss / parts
+        return loss.sum() if self._lanes else loss
 
     def update(self, grads: Tensor, vector: Tensor, state: Memory, t: int) -> tuple[Tensor, Memory]:
         """Return what the loop subtracts at step `t`, and the next memory."""
