@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from experiments.errors import CaptureError
+
 Flat = Callable[..., Sequence[Tensor]]
 
 _WARM_UPS = 3  # calls in which libraries choose kernels and set memory aside
@@ -14,9 +16,15 @@ def captured(function: Flat, examples: Sequence[Tensor]) -> Flat:
     """Return the function, which may change its arguments in place, as a graph of its kernels.
 
     The graph works on the examples' memory: other arguments are copied there, and what has become
-    of them is copied back.
+    of them is copied back. Raises CaptureError.
     """
-    places = list(examples)
+    try:
+        return _captured(function, list(examples))
+    except RuntimeError as error:  # of CUDA, where an operation waits for the host
+        raise CaptureError(str(error).splitlines()[0]) from error
+
+
+def _captured(function: Flat, places: list[Tensor]) -> Flat:
     before, generator = [place.clone() for place in places], torch.cuda.get_rng_state()
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())

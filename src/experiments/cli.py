@@ -1,6 +1,7 @@
 """The command: compose, check, run, wait for the upload, and turn errors into exit statuses."""
 
 import logging
+import multiprocessing
 import os
 import secrets
 import shutil
@@ -40,6 +41,8 @@ def main(root: Path) -> None:
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
+    if multiprocessing.active_children():
+        sys.exit(status)  # in order, as a loader's workers have to be stopped
     os._exit(status)  # taking the interpreter down in order would cost another half second
 
 

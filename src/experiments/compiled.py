@@ -1,6 +1,7 @@
 """Compile a function of tensors: trace it whole, and let inductor write its kernels."""
 
 import linecache
+import logging
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -48,6 +49,9 @@ def _lowered(graph: fx.GraphModule, examples: Sequence[Tensor]) -> Flat:
 
     import torch._inductor
 
+    # They say that there is no CUDA, and that a program is not kept where caches are off.
+    for name in ("torch.utils.cpp_extension", "torch._inductor.standalone_compile"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         lowered: Flat = torch._inductor.standalone_compile(
             graph,

@@ -10,6 +10,7 @@ from experiments.settings import Experiment
 
 
 def loss_for(experiment: Experiment, spec: DataSpec) -> Loss:
+    """Return the loss for the task of the data; raise ConfigError where it is of another."""
     loss = experiment.loss.fit(spec)
     if spec.task not in loss.tasks:
         raise ConfigError(_misfit("loss", loss, experiment, spec.task))
@@ -17,6 +18,7 @@ def loss_for(experiment: Experiment, spec: DataSpec) -> Loss:
 
 
 def metrics_for(experiment: Experiment, spec: DataSpec) -> dict[str, Metric]:
+    """Return the metrics asked for, or the task's usual ones; raise ConfigError for others'."""
     for metric in experiment.metric.values():
         if spec.task not in metric.tasks:
             raise ConfigError(_misfit("metric", metric, experiment, spec.task))
@@ -39,6 +41,7 @@ def _misfit(kind: str, plugin: Plugin, experiment: Experiment, task: Task) -> st
 
 
 def monitored(asked: str | None, metrics: Mapping[str, Metric]) -> tuple[str, bool]:
+    """Return the metric that says what is best, and whether higher is; raise ConfigError."""
     better = {f"val/{name}": metric.higher_is_better for name, metric in metrics.items()}
     better["val/loss"] = False
     name = next(iter(better)) if asked is None else asked
@@ -48,6 +51,7 @@ def monitored(asked: str | None, metrics: Mapping[str, Metric]) -> tuple[str, bo
 
 
 def augmentations_for(experiment: Experiment, spec: DataSpec, loss: Loss) -> dict[str, Augment]:
+    """Return the augmentations; raise ConfigError where one fits not the data, or not the loss."""
     for name, augment in experiment.augment.items():
         if augment.gives_shares and spec.task is Task.classification and not loss.takes_shares:
             able = [n for n, cls in registry.plugins("loss").items() if _takes_shares(cls)]

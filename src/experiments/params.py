@@ -96,21 +96,21 @@ class Fresh:
         self.vector = vector
         self.tensors = {n: v.detach().requires_grad_() for n, v in params.split(vector).items()}
         self._params = params
-        self._grads = vector
+        self._grads = torch.zeros_like(vector)
 
     @property
     def grads(self) -> Tensor:
         """Join the gradients that have come since the last call."""
-        found = {name: leaf.grad for name, leaf in self.tensors.items()}
-        if any(grad is not None for grad in found.values()):
-            leaves = self.tensors.items()
-            full = {
-                n: torch.zeros_like(leaf) if (g := found[n]) is None else g for n, leaf in leaves
-            }
-            self._grads = self._params.join(full)
-            for leaf in self.tensors.values():
-                leaf.grad = None
+        leaves = self.tensors
+        if any(leaf.grad is not None for leaf in leaves.values()):
+            self._grads = self._params.join({name: _taken(leaf) for name, leaf in leaves.items()})
         return self._grads
+
+
+def _taken(leaf: Tensor) -> Tensor:
+    """Take a leaf's gradient away from it; a leaf that the loss does not depend on has zeros."""
+    grad, leaf.grad = leaf.grad, None
+    return torch.zeros_like(leaf) if grad is None else grad
 
 
 def initial_tensors(network: nn.Module | Network) -> Tensors:

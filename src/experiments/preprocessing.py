@@ -46,9 +46,8 @@ class Preprocessing:
     def plain(self, inputs: Tensor, targets: Tensor) -> Batch:
         """Return a batch without augmentation, as for evaluation."""
         # A copy even where the dtype is the stored one: the arithmetic happens in place.
-        values = (
-            self._laid_out(inputs).to(self._dtype, copy=True).sub_(self._mean).mul_(self._scale)
-        )
+        values = self._laid_out(inputs).to(self._dtype, copy=True)
+        values.sub_(self._mean).mul_(self._scale)
         integers = self._spec.task is Task.classification
         return values, targets.to(torch.long if integers else self._dtype)
 

@@ -50,10 +50,11 @@ class Program:
                 self._call = self._made(self._nest(t, state, steps, keys))
             except CaptureError as error:
                 self._failed = True
-                warnings.warn(f"device.compile=true: {error}; it is not compiled.", stacklevel=2)
+                setting = "compile" if self._session.experiment.device.compile else "graph"
+                warnings.warn(f"device.{setting}=true: {error}; the run goes on.", stacklevel=2)
                 return False
             self.seconds = time.perf_counter() - started
-            log.info("made a program of %d steps in %.1f s", self.length, self.seconds)
+            log.info("program  of %d steps made in %.1f s", self.length, self.seconds)
         return True
 
     def run(

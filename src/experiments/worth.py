@@ -53,9 +53,8 @@ def tell(one_by_one: Stopwatch, program: Stopwatch, *, making: float, left: int)
     saved = one_by_one.seconds - program.seconds
     each = f"{program.seconds * 1e3:.3g} ms instead of {one_by_one.seconds * 1e3:.3g} ms"
     if saved <= 0:
-        log.info("compiled a step takes %s: compiling does not pay here.", each)
+        log.info("program  a step takes %s: it does not pay here", each)
     elif saved * left < making:
-        steps = making / saved
-        log.info("compiled a step takes %s: compiling pays from %.0f steps on.", each, steps)
+        log.info("program  a step takes %s: it pays from %.0f steps on", each, making / saved)
     else:
-        log.info("compiled a step takes %s.", each)
+        log.info("program  a step takes %s", each)
