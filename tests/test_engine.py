@@ -11,7 +11,7 @@ import torch
 from composed import SMALL, compose
 from torch import Tensor, nn
 
-from experiments import DataSpec, Model, compiled, engine, plugins, register
+from experiments import DataSpec, Model, Optimizer, State, compiled, engine, plugins, register
 from experiments.errors import CaptureError
 from experiments.loop import Step
 from experiments.program import Program
@@ -115,6 +115,27 @@ def test_running_statistics_are_changed_in_place() -> None:
             )
 
     same(*SMALL, "model=normed")
+
+
+@pytest.mark.usefixtures("own_registry", "_captured")
+def test_a_rule_may_name_its_memory_in_any_order() -> None:
+    @register("turning")
+    class Turning(Optimizer):
+        """Momentum, whose memory has its names in the other order after each step."""
+
+        lr: float = 0.1
+
+        def init(self, param: Tensor) -> State:
+            return {"velocity": torch.zeros_like(param), "steps": torch.zeros_like(param)}
+
+        def update(
+            self, grad: Tensor, param: Tensor, state: State, t: Tensor
+        ) -> tuple[Tensor, State]:
+            velocity = 0.9 * state["velocity"] + grad
+            after = {"velocity": velocity, "steps": state["steps"] + 1}
+            return self.lr * velocity, {name: after[name] for name in reversed(state)}
+
+    same(*SMALL, "batch_size=23", "model=mlp", "optimizer=turning", "optimizer.lr=0.001")
 
 
 @pytest.mark.usefixtures("_captured")

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import vmap
 from torch.utils.data import TensorDataset
 
-from experiments import DataSpec, Network, Optimizer, Task, lookup, loop
+from experiments import DataSpec, Network, Optimizer, State, Task, lookup, loop, register
 from experiments.batches import Batches
 from experiments.forward import Forward
 from experiments.loop import Batch, descend
@@ -109,6 +109,40 @@ def test_parts_of_a_batch_make_the_step_of_the_whole() -> None:
         ends.append((step.losses, params.vector))
         assert not params.grads.any()
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.usefixtures("own_registry")
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_what_a_rule_remembers_of_gradient_and_parameters_stays(lanes: int) -> None:
+    @register("remembering")
+    class Remembering(Optimizer):
+        """Descends along the sum of this gradient, the last one, and the way from the start."""
+
+        lr: float = 0.1
+
+        def init(self, param: Tensor) -> State:
+            return {"start": param, "last": torch.zeros_like(param)}
+
+        def update(
+            self, grad: Tensor, param: Tensor, state: State, t: Tensor
+        ) -> tuple[Tensor, State]:
+            step = self.lr * (grad + state["last"] + param - state["start"])
+            return step, {"start": state["start"], "last": grad}
+
+    found = trained("linear", "remembering", SEEDS[:lanes], LRS[:lanes]).view(lanes, -1)
+    for lane, seed, lr in zip(found, SEEDS, LRS, strict=False):
+        net = network("linear", seed)
+        weights = Params([net], CPU, EXACT)
+        vector, start, last = weights.vector, weights.vector.clone(), torch.zeros(51, dtype=EXACT)
+        for epoch in range(1, 11):
+            for inputs, targets in batches_of(items()).epoch(epoch, [seed]):
+                outputs = net.forward(weights.tensors, inputs)
+                torch.nn.functional.cross_entropy(outputs, targets).backward()
+                grad = weights.grads.clone()
+                vector -= lr * (grad + last + vector - start)
+                last = grad
+                weights.grads.zero_()
+        torch.testing.assert_close(lane, vector, rtol=1e-10, atol=1e-12)
 
 
 def test_the_loop_is_short() -> None:

@@ -130,14 +130,15 @@ class Program:
 
 
 def flat(nest: Nest) -> list[Tensor]:
-    """Return the tensors of nested dictionaries, lists and tuples in their order."""
+    """Return the tensors of nested dictionaries, by name, and lists and tuples, in their order."""
     tensors: list[Tensor] = []
     _collect(nest, tensors)
     return tensors
 
 
 def _collect(nest: Nest, tensors: list[Tensor]) -> None:
-    for part in nest.values() if isinstance(nest, dict) else nest:
+    # By name: a rule may give its memory back in another order.
+    for part in [nest[key] for key in sorted(nest)] if isinstance(nest, dict) else nest:
         if isinstance(part, Tensor):
             tensors.append(part)
         else:
@@ -149,5 +150,5 @@ def refilled(nest: Nest, tensors: Iterator[Tensor]) -> Nest:
     if isinstance(nest, Tensor):
         return next(tensors)
     if isinstance(nest, dict):
-        return {key: refilled(part, tensors) for key, part in nest.items()}
+        return {key: refilled(nest[key], tensors) for key in sorted(nest)}
     return [refilled(part, tensors) for part in nest]

@@ -95,11 +95,13 @@ class Rule:
 
     def _init(self, vector: Tensor) -> Memory:
         memory = {name: t.init(vector, self._layout) for name, t in self._transforms.items()}
-        return memory | {"optimizer": self._optimizer.init(vector)}
+        memory["optimizer"] = self._optimizer.init(vector)
+        return _kept(memory, vector)
 
     def _apply(
         self, values: dict[str, Tensors], grad: Tensor, param: Tensor, state: Memory, t: Tensor
     ) -> tuple[Tensor, Memory]:
+        lent = grad, param
         optimizer = filled(self._optimizer, values["optimizer"])
         transforms = {name: filled(t, values[name]) for name, t in self._transforms.items()}
         after = dict(state)
@@ -109,4 +111,15 @@ class Rule:
         lr = values["optimizer"]["lr"]
         for name, transform in transforms.items():
             change, after[name] = transform.on_step(change, param, after[name], lr)
-        return change, after
+        return change, _kept(after, *lent)
+
+
+def _kept(memory: Memory, *lent: Tensor) -> Memory:
+    """Copy what the memory holds of the vectors that the loop goes on to change in place."""
+    return {
+        owner: {
+            name: tensor.clone() if any(tensor is one for one in lent) else tensor
+            for name, tensor in state.items()
+        }
+        for owner, state in memory.items()
+    }
