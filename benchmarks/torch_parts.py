@@ -1,14 +1,16 @@
 """What the PyTorch contenders share: networks, optimizers, images and the order of an epoch."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam, Optimizer
 
 from benchmarks.data import Data
-from benchmarks.work import ITEMS, MEAN, STD, Work
+from benchmarks.work import ITEMS, MEAN, STD, Take, Work
 
 Batch = TypeVar("Batch")
 
@@ -53,6 +55,27 @@ def shuffled(work: Work) -> Iterator[Tensor]:
     """Yield the indices of batch after batch, in a new order each epoch."""
     while True:
         yield from torch.randperm(ITEMS).split(work.batch_size)[: work.steps_per_epoch]
+
+
+def resident(work: Work, data: Data, *, fused: bool, bytes_stored: bool) -> Take:
+    """Return what takes n steps with the images in memory, as bytes or as normalised floats."""
+    images, labels = tensors(data)
+    images = images if bytes_stored else normalise(images)
+    model = network(work)
+    if fused:
+        model = model.to(memory_format=torch.channels_last)
+    rule = optimizer(work, model.parameters(), fused=fused or None)
+    batches = shuffled(work)
+
+    def take(n: int) -> None:
+        for index in islice(batches, n):
+            inputs = normalise(images[index]) if bytes_stored else images[index]
+            loss = cross_entropy(model(inputs), labels[index])
+            rule.zero_grad()
+            loss.backward()
+            rule.step()
+
+    return take
 
 
 def endless(loader: Iterable[Batch]) -> Iterator[Batch]:

@@ -1,26 +1,10 @@
 """PyTorch with the images in memory as bytes, and an optimizer as it comes."""
 
-from itertools import islice
-
-from torch.nn.functional import cross_entropy
-
+from benchmarks import torch_parts
 from benchmarks.data import Data
-from benchmarks.torch_parts import network, normalise, optimizer, shuffled, tensors
 from benchmarks.work import Take, Work
 
 
 def prepare(work: Work, data: Data) -> Take:
     """Return the function that takes n steps."""
-    images, labels = tensors(data)
-    model = network(work)
-    rule = optimizer(work, model.parameters())
-    batches = shuffled(work)
-
-    def take(n: int) -> None:
-        for index in islice(batches, n):
-            loss = cross_entropy(model(normalise(images[index])), labels[index])
-            rule.zero_grad()
-            loss.backward()
-            rule.step()
-
-    return take
+    return torch_parts.resident(work, data, fused=False, bytes_stored=True)

@@ -1,27 +1,10 @@
 """PyTorch with bytes in memory, a fused optimizer, and the layout that is fastest on CPUs."""
 
-from itertools import islice
-
-import torch
-from torch.nn.functional import cross_entropy
-
+from benchmarks import torch_parts
 from benchmarks.data import Data
-from benchmarks.torch_parts import network, normalise, optimizer, shuffled, tensors
 from benchmarks.work import Take, Work
 
 
 def prepare(work: Work, data: Data) -> Take:
     """Return the function that takes n steps."""
-    images, labels = tensors(data)
-    model = network(work).to(memory_format=torch.channels_last)
-    rule = optimizer(work, model.parameters(), fused=True)
-    batches = shuffled(work)
-
-    def take(n: int) -> None:
-        for index in islice(batches, n):
-            loss = cross_entropy(model(normalise(images[index])), labels[index])
-            rule.zero_grad()
-            loss.backward()
-            rule.step()
-
-    return take
+    return torch_parts.resident(work, data, fused=True, bytes_stored=True)
