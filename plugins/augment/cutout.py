@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from experiments import Augment, DataSpec, number, register
+from plugins.augment import _images
 
 if TYPE_CHECKING:
     from experiments import Draws
@@ -20,8 +21,7 @@ class Cutout(Augment):
     size: int = number(8, at_least=1)
 
     def check(self, spec: DataSpec) -> None:
-        if len(spec.input_shape) != 3:
-            raise ValueError(f"it takes images [channels, height, width], not {spec.input_shape}")
+        _images.check(spec)
 
     def __call__(
         self, inputs: Tensor, targets: Tensor, draws: "Draws", spec: DataSpec

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from experiments import Augment, DataSpec, number, register
+from plugins.augment import _images
 
 if TYPE_CHECKING:
     from experiments import Draws
@@ -30,8 +31,7 @@ class RandomCrop(Augment):
     mode: Mode = Mode.zero
 
     def check(self, spec: DataSpec) -> None:
-        if len(spec.input_shape) != 3:
-            raise ValueError(f"it takes images [channels, height, width], not {spec.input_shape}")
+        _images.check(spec)
         if self.mode is Mode.reflect and self.padding >= min(spec.input_shape[1:]):
             raise ValueError(
                 f"padding={self.padding} by reflection is too wide for {spec.input_shape}: it must"
