@@ -65,16 +65,16 @@ def prepare(experiment: Experiment) -> Session:
         keep=experiment.tracking.mode is not TrackingMode.none,
         workers=experiment.data.workers,
     )
-    loss_fn, metrics = (
-        fitting.loss_for(experiment, splits.spec),
-        fitting.metrics_for(experiment, splits.spec),
-    )
+    loss_fn = fitting.loss_for(experiment, splits.spec)
+    metrics = fitting.metrics_for(experiment, splits.spec)
     monitor, higher_is_better = fitting.monitored(experiment.monitor, metrics)
 
-    dtype = torch.float64 if experiment.device.precision is Precision.fp64 else torch.float32
+    precision = experiment.device.precision
+    dtype = torch.float64 if precision is Precision.fp64 else torch.float32
     network = build_network(experiment, splits.spec)
     channels_last = _is_channels_last(experiment, network, device)
     params = Params([network], device, dtype, channels_last=channels_last)
+    model = Forward([network], params, precision)
     preprocessing = Preprocessing(
         splits.spec,
         device=device,
@@ -83,22 +83,12 @@ def prepare(experiment: Experiment) -> Session:
         channels_last=channels_last,
     )
     batches = _batches(experiment, splits, preprocessing, device)
-    model = Forward([network], params, experiment.device.precision)
     _probe(experiment, splits.spec, model, params, batches["train"])
 
     steps_per_epoch = math.ceil(len(batches["train"]) / experiment.accumulate)
     total_steps = experiment.epochs * steps_per_epoch
     total_steps = min(total_steps, experiment.max_steps or total_steps)
-    schedules = {"lr": experiment.schedule, **experiment.schedules}
-    rule = Rule(
-        params,
-        [experiment.optimizer],
-        {name: [transform] for name, transform in experiment.transform.items()},
-        {name: [schedule] for name, schedule in schedules.items()},
-        total_steps=total_steps,
-        steps_per_epoch=steps_per_epoch,
-        scaled=experiment.device.precision is Precision.fp16,
-    )
+    rule = _rule(experiment, params, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
     return Session(
         experiment=experiment,
         device=device,
@@ -151,6 +141,21 @@ def _batches(
         "val": make(splits.val, batch_size=size),
         "test": make(splits.test, batch_size=size),
     }
+
+
+def _rule(
+    experiment: Experiment, params: Params, *, total_steps: int, steps_per_epoch: int
+) -> Rule:
+    schedules = {"lr": experiment.schedule, **experiment.schedules}
+    return Rule(
+        params,
+        [experiment.optimizer],
+        {name: [transform] for name, transform in experiment.transform.items()},
+        {name: [schedule] for name, schedule in schedules.items()},
+        total_steps=total_steps,
+        steps_per_epoch=steps_per_epoch,
+        scaled=experiment.device.precision is Precision.fp16,
+    )
 
 
 def _is_channels_last(
