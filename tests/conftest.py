@@ -17,12 +17,16 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 discover(ROOT)
-# Tests run side by side, on processors that more threads would only make them wait for.
-torch.set_num_threads(1)
 
 # The same examples each time, on any machine however slow.
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("fixed")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Compute in one thread: tests beside each other would wait for each other's threads."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """From stored items to a model's: the same by every way, and what is stored stays as it was."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,15 +26,6 @@ NORMALISED = DataSpec(
     mean=torch.tensor([120.0, 128, 130]).view(3, 1, 1),
     std=torch.tensor([40.0, 41, 42]).view(3, 1, 1),
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Compute in one thread: tests beside each other would wait for each other's threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def augments(*names: str, **fields: Any) -> dict[str, Augment]:

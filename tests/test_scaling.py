@@ -1,7 +1,6 @@
 """Scaled losses: steps as without a scale, none where a gradient overflows, and a fitting scale."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,15 +23,6 @@ from experiments.setup import prepare
 FIRST = 2.0**16
 PATIENCE = 2000
 every_rule = pytest.mark.parametrize("name", sorted(plugins("optimizer")))
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Compute in one thread: tests beside each other would wait for each other's threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def params(seed: int = 0) -> Params:
