@@ -25,6 +25,7 @@ class Progress:
         self._total = session.total_steps * self._items
         self._stack = ExitStack()
         self._bar: Any = None
+        self._hidden = False
 
     def __enter__(self) -> "Progress":
         if sys.stderr.isatty():
@@ -51,6 +52,9 @@ class Progress:
         """Count what a record of the loop stands for."""
         if self._bar is not None:
             self._bar.update(len(step.losses) * self._items)
+            if self._hidden:
+                self._bar.refresh()
+                self._hidden = False
 
     def tell(self, t: int, loss: float) -> None:
         """Show the step that was looked at, and its loss."""
@@ -60,6 +64,7 @@ class Progress:
             self._bar.set_description_str(text, refresh=False)
 
     def _clear(self, _: logging.LogRecord) -> bool:
-        """Take the live line away before a line of the log; it comes again with the next steps."""
+        """Take the live line away before a line of the log; the next step brings it back."""
         self._bar.clear()
+        self._hidden = True
         return True
