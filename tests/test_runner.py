@@ -6,7 +6,7 @@ import pytest
 import torch
 from composed import ROOT, compose
 
-from experiments import runner
+from experiments import report, runner
 from experiments.journal import Silent, Tracker
 from experiments.provenance import Identity
 from experiments.results import Result
@@ -99,3 +99,11 @@ def test_a_regression_comes_near_its_known_optimum() -> None:
 def test_a_network_with_buffers_is_trained_and_brought_back() -> None:
     result, _ = finished("model=resnet18", "max_steps=2", "batch_size=8")
     assert result.step == 2
+
+
+@pytest.mark.parametrize(("dataset", "dtype"), [("digits", torch.float32), ("fake", torch.uint8)])
+def test_pictures_that_use_little_of_a_byte_are_drawn_between_their_extremes(
+    dataset: str, dtype: torch.dtype
+) -> None:
+    session = prepare(compose([f"dataset={dataset}", "tracking=none"]))
+    assert report._stored(session, 3).dtype == dtype

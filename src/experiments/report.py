@@ -15,6 +15,7 @@ from experiments.setup import Session
 from experiments.tables import markdown_table, tensor_table, text_table
 
 SAMPLES = 16
+_DARK = 64  # of the 255 of a byte: a picture that goes no further shows next to nothing
 PICTURE = 3  # the rank of an image: channels, height, width
 
 
@@ -94,5 +95,7 @@ def _pictures(session: Session, folder: Path) -> Iterator[str]:
 def _stored(session: Session, count: int) -> Tensor:
     items = session.splits.test
     if isinstance(items, TensorDataset):
-        return items.tensors[0][:count]
+        stored = items.tensors[0]
+        # Bytes that leave most of their range unused, as digits' 0 to 16, would be drawn as black.
+        return stored[:count].float() if stored.max() < _DARK else stored[:count]
     return torch.stack([torch.as_tensor(items[i][0]) for i in range(count)])
