@@ -28,8 +28,22 @@ class DataError(ExperimentError):
     status = 4
 
 
+class StorageError(ExperimentError):
+    """A place to write to that is full or may only be read."""
+
+    status = 5
+
+
 class CaptureError(ExperimentError):
     """A program that cannot be captured or compiled whole; the run goes on without it."""
+
+
+class Interrupted(BaseException):
+    """A signal that ends the command: its exit status is 128 and the signal's number."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.status = 128 + signal
 
 
 def options(got: str, allowed: Iterable[str]) -> str:

@@ -16,8 +16,10 @@ another process.
 | `model`    | `path` of the checkpoint in the run's folder, `input_shape`, `outputs`, and the   |
 |            | `module` and `source` of the model's plugin                                       |
 | `end`      | `status`: FINISHED, FAILED or KILLED                                              |
+| `resume`   | `step` after which the run goes on, though it had ended or died                   |
 """
 
+import fcntl
 import json
 import time
 import zlib
@@ -80,6 +82,7 @@ class Journal(Tracker):
             self._file = (folder / FILE).open("xb", buffering=0)
         except FileExistsError:
             raise ConfigError(f"The folder {folder} already holds a run; name another.") from None
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # while the run lives
 
     def add(self, event: str, **fields: Any) -> None:
         """Append one event, whole, in one write."""
@@ -88,6 +91,16 @@ class Journal(Tracker):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def is_held(folder: Path) -> bool:
+    """Say whether a process is writing the journal of a run's folder."""
+    with (folder / FILE).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def encode(event: Event) -> bytes:
