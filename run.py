@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from experiments.cli import main
+from experiments import signals
 
 if __name__ == "__main__":
+    signals.install()  # before imports that take a second, which an interruption would tear
+    from experiments.cli import main
+
     main(Path(__file__).resolve().parent)

@@ -9,7 +9,7 @@ from benchmarks.race import CHECKOUT
 from benchmarks.work import Take, Work
 from experiments import config, discovery, engine
 from experiments.journal import Journal
-from experiments.runner import Run
+from experiments.training import Training
 from experiments.setup import prepare
 
 
@@ -34,7 +34,8 @@ def take(work: Work, data: Data, more: Sequence[str] = ()) -> Take:
         *more,
     ]
     session = prepare(config.plan(CHECKOUT, "config", settings, multirun=False).experiment)
-    run, steps = Run(session, Journal(Path(folder))), engine.steps(session)
+    training = Training(session, Journal(Path(folder)), "benchmark")
+    steps = engine.steps(session)
     goal = taken = 0
 
     def function(n: int) -> None:
@@ -43,7 +44,7 @@ def take(work: Work, data: Data, more: Sequence[str] = ()) -> Take:
         goal += n
         while taken < goal:
             step = next(steps)
-            run.follow(step)
+            training.take(step)
             taken += len(step.losses)
 
     return function

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data import Dataset as Items
 
+from experiments import signals
 from experiments.preprocessing import Batch, Preprocessing
 from experiments.records import Order, Tensors
 from experiments.seeds import derive, generator
@@ -41,14 +42,15 @@ class Batches:
         self.batch_size, self.preprocessing = batch_size, preprocessing
         self._order, self._drop_last, self._device = order, drop_last, device
         self.resident = _moved(items, device) if resident else None
-        self._sampler: list[list[int]] = []
+        self._sampler: list[list[int]] = []  # of each batch its seed, and the places of its items
         # Without a generator of its own it would draw from the default one, which dropout uses.
         self._generator = torch.Generator()
         self._loader: DataLoader[Any] = DataLoader(
-            items,
+            _Drawing(items),  # type: ignore[arg-type]  # it is asked for whole batches
             batch_sampler=self._sampler,
             generator=self._generator,
             num_workers=workers,
+            worker_init_fn=signals.leave_to_parent,
             persistent_workers=workers > 0,
             pin_memory=device.type == "cuda",
         )
@@ -74,8 +76,8 @@ class Batches:
 
     def reads(self, epoch: int, seeds: Sequence[int], skip: int = 0) -> Iterator[Read]:
         """Yield what `batch` makes each batch of an epoch of."""
-        self._generator.manual_seed(derive(seeds[0], "workers", epoch))
-        return self._read(self._indices(epoch, seeds, skip))
+        indices = self._indices(epoch, seeds, skip)
+        return self._read(indices, [(seeds[0], epoch, skip + n) for n in range(len(indices))])
 
     def batch(self, read: Read, keys: Tensors) -> Batch:
         """Return a batch for training; `keys` are those of the epoch's augmentations."""
@@ -84,18 +86,21 @@ class Batches:
     def in_order(self) -> Iterator[Batch]:
         """Yield the batches of one pass in the stored order."""
         everything = torch.arange(self.size, device=self._device)
-        for read in self._read(self._split(everything)):
+        indices = self._split(everything)
+        for read in self._read(indices, [(0, n) for n in range(len(indices))]):
             yield self.preprocessing.plain(*self._selected(read)[:2])
 
     def first(self, count: int) -> Batch:
         """Return the first items as one batch."""
         index = torch.arange(min(count, self.size), device=self._device)
-        read = next(self._read([index]))
+        read = next(self._read([index], [(0,)]))
         return self.preprocessing.plain(*self._selected(read)[:2])
 
-    def _read(self, indices: Sequence[Tensor]) -> Iterator[Read]:
+    def _read(
+        self, indices: Sequence[Tensor], streams: Sequence[tuple[int, ...]]
+    ) -> Iterator[Read]:
         if self.resident is None:
-            return _ahead(self._loaded(indices), self._device)
+            return _ahead(self._loaded(indices, streams), self._device)
         inputs, targets = self.resident
         return ((inputs, targets, index) for index in indices)
 
@@ -112,10 +117,30 @@ class Batches:
     def _split(self, order: Tensor) -> list[Tensor]:
         return [part for part in order.split(self.batch_size, dim=-1) if part.numel()]
 
-    def _loaded(self, indices: Sequence[Tensor]) -> Iterator[Read]:
-        self._sampler[:] = [index.flatten().tolist() for index in indices]
+    def _loaded(
+        self, indices: Sequence[Tensor], streams: Sequence[tuple[int, ...]]
+    ) -> Iterator[Read]:
+        self._sampler[:] = [
+            [derive(seed, "items", *batch), *index.flatten().tolist()]
+            for (seed, *batch), index in zip(streams, indices, strict=True)
+        ]
         for index, (inputs, targets) in zip(indices, self._loader, strict=True):
             yield inputs.unflatten(0, index.shape), targets.unflatten(0, index.shape), index
+
+
+class _Drawing:
+    """Reads the items of a batch, which may draw from torch's generator: each batch the same
+    numbers, in whichever process and after whatever others it is read.
+    """
+
+    def __init__(self, items: Items[Any]) -> None:
+        self._items = items
+
+    def __getitems__(self, key: Sequence[int]) -> list[Any]:
+        seed, *places = key
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            return [self._items[place] for place in places]
 
 
 def _moved(items: Items[Any], device: torch.device) -> tuple[Tensor, ...] | None:

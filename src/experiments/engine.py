@@ -13,28 +13,36 @@ from experiments.worth import Stopwatch, tell
 _WARM_UP = 10  # steps taken one by one before the program is made, which tell its worth
 
 
-def steps(session: Session) -> Iterator[Step]:
-    """Take the steps of a run as its device says, and yield what they leave behind."""
+def steps(session: Session, after: int = 0) -> Iterator[Step]:
+    """Take the steps of a run after one of them, and yield what they leave behind."""
     device = session.experiment.device
     if device.compile or device.graph:
-        return Engine(session).steps()
+        return Engine(session, after).steps()
     return descend(
         session.model,
         session.loss_fn,
         session.rule,
         session.params,
         session.state,
-        batches(session),
+        batches(session, after),
+        first=after + 1,
     )
 
 
-def batches(session: Session) -> Iterator[list[Batch]]:
+def batches(session: Session, after: int = 0) -> Iterator[list[Batch]]:
     """Yield every step's batches: one, or with `accumulate` several whose gradients add up."""
     experiment, train = session.experiment, session.batches["train"]
-    for epoch in range(1, experiment.epochs + 1):
-        remaining = train.epoch(epoch, [experiment.seed])
+    for epoch, skip in _epochs(session, after):
+        remaining = train.epoch(epoch, [experiment.seed], skip)
         while parts := list(islice(remaining, experiment.accumulate)):
             yield parts
+
+
+def _epochs(session: Session, after: int) -> Iterator[tuple[int, int]]:
+    """Yield the epochs that are left after a step, each with the batches of it that are done."""
+    done, steps = divmod(after, session.steps_per_epoch)
+    for epoch in range(done + 1, session.experiment.epochs + 1):
+        yield epoch, steps * session.experiment.accumulate if epoch == done + 1 else 0
 
 
 class Engine:
@@ -43,19 +51,19 @@ class Engine:
     A program ends at each step after which the runner looks at the parameters.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, after: int = 0) -> None:
         self._session, self._state = session, session.state
         self._train = session.batches["train"]
         self._program = Program(session)
         self._one, self._many = Stopwatch(session.device), Stopwatch(session.device)
-        self._t = 0  # the last step taken
+        self._t = after  # the last step taken
 
     def steps(self) -> Iterator[Step]:
         """Take the steps of every epoch."""
         experiment = self._session.experiment
-        for epoch in range(1, experiment.epochs + 1):
+        for epoch, skip in _epochs(self._session, self._t):
             keys = self._train.preprocessing.keys([experiment.seed], epoch)
-            remaining = self._train.reads(epoch, [experiment.seed])
+            remaining = self._train.reads(epoch, [experiment.seed], skip)
             waiting: list[list[Read]] = []
             while parts := list(islice(remaining, experiment.accumulate)):
                 waiting.append(parts)

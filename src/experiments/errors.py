@@ -1,7 +1,16 @@
 """What can go wrong for a user, each with the exit status of the command that met it."""
 
 import difflib
+import errno
+import signal
+import traceback
 from collections.abc import Iterable
+
+from experiments.secrecy import clean
+from experiments.wording import shortened
+
+_STORAGE = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO")}
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 
 
 class ExperimentError(Exception):
@@ -17,9 +26,13 @@ class ConfigError(ExperimentError):
 
 
 class DivergedError(ExperimentError):
-    """A loss that is not finite."""
+    """A number that counts and is not finite after step `t`."""
 
     status = 3
+
+    def __init__(self, message: str, t: int) -> None:
+        super().__init__(message)
+        self.t = t
 
 
 class DataError(ExperimentError):
@@ -41,9 +54,30 @@ class CaptureError(ExperimentError):
 class Interrupted(BaseException):
     """A signal that ends the command: its exit status is 128 and the signal's number."""
 
-    def __init__(self, signal: int) -> None:
-        super().__init__(signal)
-        self.status = 128 + signal
+    def __init__(self, number: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(number).name}")
+        self.status = 128 + number
+
+
+def message(error: Exception) -> str:
+    """Return what to tell of an error, on one line; of a surprise also where it happened."""
+    text = clean(str(error))
+    if isinstance(error, ExperimentError):
+        return shortened(text)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {shortened(text, 240)}{where}; HYDRA_FULL_ERROR=1 shows the traceback."
+
+
+def explained(error: Exception) -> Exception:
+    """Return an error of the system, whose cause the user can mend, as one that says so."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in _STORAGE | {errno.EACCES, errno.EPERM}:
+        where = error.filename or "The run's folder"
+        return StorageError(f"{where} cannot be written: {error.strerror}.")
+    if isinstance(error, MemoryError) or any(part in text for part in _OUT_OF_MEMORY):
+        return ExperimentError(f"Out of memory; a smaller batch_size needs less. ({text[:200]})")
+    return error
 
 
 def options(got: str, allowed: Iterable[str]) -> str:

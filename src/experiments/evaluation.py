@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from experiments import signals
 from experiments.batches import Batches
 from experiments.forward import Forward
 from experiments.interfaces import Loss, Metric
@@ -25,6 +26,7 @@ def evaluate(
     totals: dict[str, Tensor] = {}
     model.train(False)
     for inputs, targets in batches.in_order():
+        signals.check()
         outputs = model(tensors, inputs)
         losses += loss_fn(outputs, targets).cpu() * len(targets)
         for name, metric in metrics.items():

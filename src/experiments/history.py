@@ -1,9 +1,10 @@
 """The numbers of a run while it lasts: its curves, and which evaluation was the best."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from experiments.journal import Event, points
 from experiments.settings import EarlyStopping
 
 
@@ -39,6 +40,16 @@ class History:
             return False
         self.best_step, self.best = step, dict(values)
         return True
+
+    def replay(self, events: Iterable[Event]) -> None:
+        """Take the numbers that a journal has of this run."""
+        for event in events:
+            values = event.get("values", {})
+            if event["event"] == "series":
+                for name, step, value in points(event):
+                    self.add(step, {name: value})
+            elif event["event"] == "metrics" and self.monitor in values:
+                self.judge(event["step"], values)
 
     def stop(self) -> str | None:
         """Say why training should end early, or None."""

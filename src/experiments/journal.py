@@ -19,9 +19,13 @@ another process.
 | `resume`   | `step` after which the run goes on, though it had ended or died                   |
 """
 
+import errno
 import fcntl
 import json
+import math
+import os
 import time
+import weakref
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -31,6 +35,8 @@ from typing import Any
 from experiments.errors import ConfigError
 
 FILE = "journal.jsonl"
+NUMBERS = ("metrics", "series")  # the events that hold numbers of steps
+MEASURED = ("seconds", "system/")  # what numbers' names begin with that differ each time
 Event = dict[str, Any]
 
 
@@ -38,6 +44,7 @@ class Tracker(ABC):
     """Receives what happens in a run; `folder` takes its files, where there is one."""
 
     folder: Path | None = None
+    difference = ""
 
     @abstractmethod
     def add(self, event: str, **fields: Any) -> None:
@@ -55,6 +62,16 @@ class Tracker(ABC):
         """Record a file of the run's folder."""
         self.add("artifact", path=path, folder=folder)
 
+    def position(self) -> int:
+        """Return where the next event will stand."""
+        return 0
+
+    def expect(self, position: int) -> None:  # noqa: B027  # mostly nothing was recorded before
+        """Take the numbers recorded after a position as those that come again."""
+
+    def sync(self) -> None:  # noqa: B027  # mostly nothing is stored
+        """Make what was recorded safe."""
+
     @abstractmethod
     def close(self) -> None:
         """Release what the tracker holds."""
@@ -71,26 +88,110 @@ class Silent(Tracker):
 
 
 class Journal(Tracker):
-    """Appends events to the journal of a run's folder.
+    """Appends events to the journal of a run's folder, which it locks while the run lives.
 
-    Raises ConfigError where the folder already has a journal, which is another run's.
+    Raises ConfigError where another process writes there, where there is a run already, or, to
+    `resume`, where there is none. After a resume the numbers that are already there are compared
+    with those that come again, and not appended.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, resume: bool = False) -> None:
         self.folder = folder
+        path = folder / FILE
         try:
-            self._file = (folder / FILE).open("xb", buffering=0)
+            self._file = path.open("r+b" if resume else "xb", buffering=0)
         except FileExistsError:
-            raise ConfigError(f"The folder {folder} already holds a run; name another.") from None
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # while the run lives
+            held = is_held(folder)
+            hint = "is busy: another process runs in it" if held else "already holds a run"
+            raise ConfigError(f"The folder {folder} {hint}; name another.") from None
+        except FileNotFoundError:
+            raise ConfigError(f"The folder {folder} holds no run: it has no {FILE}.") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise ConfigError(f"The folder {folder} is busy: another process runs in it.") from None
+        _open.add(self)
+        self.dropped = self._cut() if resume else 0  # damaged bytes after the last good record
+        self._known: dict[tuple[str, int], float] = {}
+        self.difference = ""  # the first number that came again otherwise than before
 
     def add(self, event: str, **fields: Any) -> None:
         """Append one event, whole, in one write."""
-        self._file.write(encode({"event": event, "time": time.time_ns() // 1_000_000, **fields}))
+        if self._known and event in NUMBERS:
+            fields = self._new(event, fields)
+            if not fields["values"]:
+                return
+        line = encode({"event": event, "time": time.time_ns() // 1_000_000, **fields})
+        if (written := self._file.write(line)) < len(line):
+            self._file.truncate(self._file.seek(-written, os.SEEK_CUR))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+
+    def position(self) -> int:
+        """Return the number of bytes written so far."""
+        return self._file.tell()
+
+    def expect(self, position: int) -> None:
+        """Take the numbers recorded after a position as those that come again."""
+        for event, _ in read(self.path, position):
+            if event["event"] in NUMBERS:
+                self._known |= {(name, step): value for name, step, value in points(event)}
+
+    def sync(self) -> None:
+        """Wait until all that was appended is on the disk."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, which gives the folder free."""
         self._file.close()
+
+    @property
+    def path(self) -> Path:
+        """The journal's file."""
+        assert self.folder is not None
+        return self.folder / FILE
+
+    def _cut(self) -> int:
+        """Go to the end of the last good record, and return how many bytes stood after it."""
+        good = max((offset for _, offset in read(self.path)), default=0)
+        rest = self._file.seek(0, os.SEEK_END) - good
+        self._file.seek(good)
+        self._file.truncate()
+        return rest
+
+    def _new(self, event: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields without the numbers that are known, having compared those."""
+        if event == "metrics":
+            step, values = fields["step"], fields["values"]
+            new = {n: v for n, v in values.items() if not self._is_known(n, step, v)}
+            return {"step": step, "values": new}
+        first: int = fields["first"]
+        ((name, series),) = fields["values"].items()
+        known = [self._is_known(name, step, v) for step, v in enumerate(series, start=first)]
+        skip = known.index(False) if False in known else len(known)
+        new = {name: series[skip:]} if skip < len(series) else {}
+        return {"first": first + skip, "values": new}
+
+    def _is_known(self, name: str, step: int, value: float) -> bool:
+        before = self._known.pop((name, step), None)
+        if before is None:
+            return False
+        same = before == value or (math.isnan(before) and math.isnan(value))
+        if not same and not self.difference and not name.startswith(MEASURED):
+            self.difference = f"{name} at step {step} is {value!r}, and was {before!r}"
+        return True
+
+
+# A forked child, such as a loader's worker, would hold the locks of its parent's journals.
+_open: "weakref.WeakSet[Journal]" = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for journal in _open:
+        journal.close()
+
+
+os.register_at_fork(after_in_child=_close_all)
 
 
 def is_held(folder: Path) -> bool:
@@ -122,3 +223,22 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
                 return
             offset += len(line)
             yield json.loads(text), offset
+
+
+def points(event: Event) -> Iterator[tuple[str, int, float]]:
+    """Yield name, step and value of every number in an event that holds numbers."""
+    for name, values in event["values"].items():
+        if event["event"] == "metrics":
+            yield name, event["step"], values
+            continue
+        for step, value in enumerate(values, start=event["first"]):
+            yield name, step, value
+
+
+def start_of(folder: Path) -> Event:
+    """Return the first event of a run; raise ConfigError where the folder holds none."""
+    try:
+        event, _ = next(read(folder / FILE))
+    except (OSError, StopIteration):
+        raise ConfigError(f"The folder {folder} holds no run that could be read.") from None
+    return event

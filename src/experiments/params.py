@@ -4,6 +4,7 @@ An elementwise rule then runs once over the whole model, gradients are zeroed in
 global norm is one reduction.
 """
 
+import copy
 import warnings
 from collections.abc import Sequence
 from itertools import accumulate
@@ -37,7 +38,7 @@ class Params:
             # gradients, which measure no faster here and would need a copy a step.
             warnings.filterwarnings("ignore", message="grad and param do not obey the gradient")
         self.layout = layout_of(networks[0])
-        self._channels_last = channels_last
+        self.channels_last = channels_last
         rows = [self.join(initial_tensors(network)) for network in networks]
         initial = rows[0] if len(rows) == 1 else torch.stack(rows)
         self.vector = initial.to(device, dtype, copy=True)
@@ -61,6 +62,12 @@ class Params:
         """View a vector [..., P] as named tensors [..., *shape]."""
         return {p.name: self._view(vector, p) for p in self.layout}
 
+    def reordered(self, vector: Tensor) -> Tensor:
+        """Return a vector that lies in the other order of convolutions' weights in this one."""
+        other = copy.copy(self)
+        other.channels_last = not self.channels_last
+        return self.join(other.split(vector))
+
     def _view(self, vector: Tensor, place: Parameter) -> Tensor:
         part = vector[..., place.start : place.stop]
         if self._is_reordered(place.shape):
@@ -82,7 +89,7 @@ class Params:
         return tensor.flatten(lanes) if place.shape else tensor.unsqueeze(-1)
 
     def _is_reordered(self, shape: torch.Size) -> bool:
-        return self._channels_last and len(shape) == 4
+        return self.channels_last and len(shape) == 4
 
 
 class Fresh:

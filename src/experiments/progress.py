@@ -26,13 +26,24 @@ class Progress:
         self._stack = ExitStack()
         self._bar: Any = None
         self._hidden = False
+        self._done = 0
+
+    def after(self, step: int) -> "Progress":
+        """Begin after a step that an earlier part of the run has taken."""
+        self._done = step
+        return self
 
     def __enter__(self) -> "Progress":
         if sys.stderr.isatty():
             from tqdm import tqdm
 
             self._bar = tqdm(
-                total=self._total, unit="img", unit_scale=True, leave=False, bar_format=_LINE
+                total=self._total,
+                initial=self._done * self._items,
+                unit="img",
+                unit_scale=True,
+                leave=False,
+                bar_format=_LINE,
             )
             self._stack.enter_context(self._bar)
             for handler in logging.getLogger().handlers:

@@ -1,5 +1,6 @@
 """Where a run comes from: code, versions, machine, command."""
 
+import dataclasses
 import getpass
 import hashlib
 import json
@@ -7,7 +8,7 @@ import os
 import platform
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import Any
 import torch
 from torch.utils.data import TensorDataset
 
+from experiments import registry
 from experiments.description import describe, flatten
+from experiments.interfaces import Plugin
 from experiments.records import Splits
 from experiments.settings import Experiment
 
@@ -46,6 +49,22 @@ def start_event(experiment: Experiment, identity: Identity, root: Path) -> dict[
         "params": flatten(config),
         "tags": tags(root, identity.overrides),
         "config": config,
+        "origin": origin(experiment),
+    }
+
+
+def origin(experiment: Experiment) -> dict[str, str]:
+    """Return what besides the settings decides a run's numbers: torch's version, and the code."""
+    package = sorted(Path(__file__).parent.glob("*.py"))
+    return {
+        "torch": version("torch"),
+        "code of experiments": _digest(package),
+        **{
+            f"code of {registry.kind_of(plugin)}={registry.name_of(plugin)}": _digest(
+                [Path(registry.source(plugin))]
+            )
+            for plugin in _plugins(experiment)
+        },
     }
 
 
@@ -101,6 +120,24 @@ def patch(root: Path) -> str:
     new = [name for name in listed.split("\0") if name]
     added = (_run_git(root, "diff", "--no-index", "--binary", "/dev/null", name) for name in new)
     return "".join([_run_git(root, "diff", "HEAD", "--binary"), *added])
+
+
+def _plugins(value: Any) -> Iterator[type[Plugin]]:
+    """Yield the class of every plugin in settings."""
+    if isinstance(value, Plugin):
+        yield type(value)
+    parts = list(value.values()) if isinstance(value, dict) else []
+    if dataclasses.is_dataclass(value):
+        parts = [getattr(value, field.name) for field in dataclasses.fields(value)]
+    for part in parts:
+        yield from _plugins(part)
+
+
+def _digest(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _git(root: Path) -> dict[str, str]:

@@ -35,6 +35,14 @@ class Unit(Enum):
     epoch = "epoch"
 
 
+class Interval(Enum):
+    """What the time between two checkpoints is counted in."""
+
+    step = "step"
+    epoch = "epoch"
+    minute = "minute"
+
+
 class Precision(Enum):
     """The number format of the forward and backward pass."""
 

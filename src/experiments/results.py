@@ -4,6 +4,7 @@ import json
 import logging
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -90,16 +91,24 @@ def record_failure(tracker: Tracker, error: Exception) -> None:
     """Keep the traceback and the result of a run that an error ended."""
     status = "diverged" if isinstance(error, DivergedError) else "failed"
     result = unfinished(status, str(error) or type(error).__name__)
-    write(tracker, FILE, json.dumps(asdict(result), indent=2))
-    write(tracker, "error.txt", "".join(traceback.format_exception(error)))
-    tracker.add("tags", values={"mlflow.note.content": f"**{type(error).__name__}**: {error}"})
+    with suppress(OSError):  # the disk that stopped the run may be full still
+        write(tracker, FILE, json.dumps(asdict(result), indent=2))
+        write(tracker, "error.txt", "".join(traceback.format_exception(error)))
+        tracker.add("tags", values={"mlflow.note.content": f"**{type(error).__name__}**: {error}"})
 
 
-def hand_over_logs(tracker: Tracker) -> None:
-    """Give the tracker what the run has printed so far."""
-    if tracker.folder is not None:
-        for path in sorted(tracker.folder.glob("*.log")):
-            tracker.artifact(path.name)
+def end(tracker: Tracker, status: str) -> None:
+    """Give the tracker what the run has printed, and close it; a full disk may have the end."""
+    with suppress(OSError):
+        if tracker.folder is not None:
+            for path in sorted(tracker.folder.glob("*.log")):
+                tracker.artifact(path.name)
+        if tracker.difference:
+            log.warning("Done again, the run differs: %s.", tracker.difference)
+            tracker.add("tags", values={"resumed.difference": tracker.difference})
+        tracker.add("end", status=status)
+        tracker.sync()
+    tracker.close()
 
 
 def write(tracker: Tracker, name: str, text: str) -> None:

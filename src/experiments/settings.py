@@ -17,7 +17,7 @@ from experiments.interfaces import (
     Schedule,
     Transform,
 )
-from experiments.records import Order, Unit
+from experiments.records import Interval, Order, Unit
 
 
 class TrackingMode(Enum):
@@ -54,6 +54,14 @@ class EarlyStopping:
     patience: int | None = number(None, at_least=1)  # evaluations without a better result
     min_delta: float = number(0.0, at_least=0)  # what counts as better
     target: float | None = None  # a value of the monitored metric that is good enough
+
+
+@dataclass(kw_only=True, slots=True)
+class Checkpoint:
+    """How often a run is kept such that it can go on, beside its best and its last step."""
+
+    every: float = number(1.0, above=0)
+    unit: Interval = Interval.minute
 
 
 @dataclass(kw_only=True, slots=True)
@@ -98,6 +106,10 @@ class Experiment:
     data: Data = field(default_factory=Data)
     evaluate: Evaluate = field(default_factory=Evaluate)
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
+    stop_on_divergence: bool = True  # end the run where a number that counts is not finite
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    resume: str | None = None  # a run's id or folder; auto: the unfinished one of these settings
+    resume_changed: bool = False  # go on though settings, code or data have changed
     tracking: Tracking = field(default_factory=Tracking)
     output: str = MISSING  # the folder of all runs' folders
     plugin_path: list[str] = field(default_factory=list)  # more folders with plugins

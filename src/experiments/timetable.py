@@ -39,7 +39,7 @@ class Timetable:
     def at(self, t: int) -> tuple[Tensor, Tensors]:
         """Return step `t` as a 0-d tensor, and every scheduled number: 0-d, in lanes [K]."""
         if not 0 <= t - self._first < len(self._steps):
-            self._fill(t)
+            self._fill(t // _BLOCK * _BLOCK)  # the same blocks wherever a run starts
         return self._steps[t - self._first]
 
     def _fill(self, first: int) -> None:

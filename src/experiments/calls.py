@@ -1,0 +1,212 @@
+"""A checked command line, carried out: a run, a run that goes on, or a sweep."""
+
+import dataclasses
+import logging
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from experiments import config, journal, resuming, runner, tracking
+from experiments.config import Plan
+from experiments.errors import (
+    ConfigError,
+    DivergedError,
+    ExperimentError,
+    Interrupted,
+    message,
+)
+from experiments.journal import Journal, Silent, Tracker
+from experiments.provenance import Identity
+from experiments.registry import name_of
+from experiments.settings import Experiment, TrackingMode
+from experiments.setup import prepare
+from experiments.sweep import Job, Sweep, label
+from experiments.tracking import Uploader
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A checked command line, which Hydra carries out."""
+
+    root: Path
+    config_name: str
+    flags: Sequence[str]  # the arguments that are no overrides
+    overrides: Sequence[str]
+    run_id: str
+    plan: Plan
+
+    def run(self) -> int:
+        """Train once."""
+        experiment, folder = self.plan.experiment, self.plan.folder
+        # What does not fit the data is found before there is a folder.
+        session = prepare(experiment)
+        name = experiment.tracking.name or _name(experiment)
+        identity = Identity(self.run_id, None, name, self.overrides)
+        tracker: Tracker = Silent()
+        if experiment.tracking.mode is not TrackingMode.none:
+            folder.mkdir(parents=True, exist_ok=True)
+            tracker = Journal(folder)
+        self._train(
+            partial(runner.execute, experiment, tracker, identity, self.root, session=session)
+        )
+        return 0
+
+    def resume(self) -> int:
+        """Go on with a run that has not come to its end; with resume=auto else begin one."""
+        experiment = self.plan.experiment
+        if self.plan.multirun:
+            raise ConfigError(f"resume={experiment.resume} goes on with one run; leave out -m.")
+        folder = resuming.find(experiment)
+        if folder is None:
+            return self.run()
+        overrides = resuming.overrides(folder, self.overrides)
+        plan = config.plan(self.root, self.config_name, overrides, multirun=False)
+        call = dataclasses.replace(self, overrides=overrides, plan=plan)
+        return call.go_on(folder)
+
+    def go_on(self, folder: Path) -> int:
+        """Train on in the folder of a run."""
+        experiment = self.plan.experiment
+        tracker = Journal(folder, resume=True)
+        try:
+            earlier = resuming.earlier(folder, experiment, tracker)
+            if resuming.is_finished(folder) and not earlier.changes:
+                print(f"{folder.name} is finished: there is nothing to go on with.")
+                return 0
+            start = earlier.start
+            identity = Identity(start["run_id"], start["parent_id"], start["name"], self.overrides)
+            execute = partial(runner.execute, session=prepare(experiment), earlier=earlier)
+            self._train(partial(execute, experiment, tracker, identity, self.root))
+        finally:
+            tracker.close()
+        return 0
+
+    def _train(self, execute: Callable[[], Any]) -> None:
+        """Let Hydra carry out one run, while MLflow is fed; raise what stops it."""
+        stopped: list[BaseException] = []
+        tracked = self.plan.experiment.tracking.mode is not TrackingMode.none
+
+        def job(_: DictConfig) -> None:
+            try:
+                execute()
+            except BaseException as error:  # kept from Hydra, which would tell it in its own way
+                if isinstance(error, Interrupted) and tracked:
+                    again = ["python", "run.py", f"resume={os.path.relpath(self.plan.folder)}"]
+                    error.add_note(f"go on with: {shlex.join(again)}")
+                stopped.append(error)
+
+        with self._uploading():
+            self._hydra(job)
+            if stopped:
+                raise stopped[0]
+
+    def _hydra(self, job: Callable[[DictConfig], Any]) -> None:
+        carry_out(self.root, self.config_name, [*self.flags, *self.overrides], job)
+
+    def sweep(self) -> int:
+        """Train every job of a sweep; return 1 if any failed."""
+        experiment, folder = self.plan.experiment, self.plan.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        name = experiment.tracking.name or f"sweep {' '.join(self.overrides)}"
+        identity = Identity(self.run_id, None, name, self.overrides)
+        with self._uploading():
+            parent = Sweep(experiment, Journal(folder), identity, self.root)
+            try:
+                self._hydra(self._job)
+            except BaseException as error:
+                parent.close("FAILED" if isinstance(error, Exception) else "KILLED")
+                raise
+            jobs = parent.close("FINISHED")
+        if experiment.tracking.mode is TrackingMode.none:
+            shutil.rmtree(folder)
+        failed = [job for job in jobs if job.result.status == "failed"]
+        _tell(failed, len(jobs))
+        return ExperimentError.status if failed else 0
+
+    def _job(self, cfg: DictConfig) -> float:
+        """Train one job of a sweep, say in one line how it went, and return its value.
+
+        A job that fails or diverges has the value NaN, and does not stop the others.
+        """
+        settings = HydraConfig.get()
+        number, overrides = settings.job.num, list(settings.overrides.task)
+        varied = [text for text in overrides if text.partition("=")[0] in self.plan.varied]
+        name = " ".join(varied) or f"job {number}"
+        identity = Identity(f"{self.run_id}.{number}", self.run_id, name, overrides)
+        _quieten_console()
+        started, value = time.monotonic(), float("nan")
+        try:
+            experiment, tracker = config.build(cfg), Journal(_folder())
+            result = runner.execute(experiment, tracker, identity, self.root)
+            value, outcome = result.value, f"{result.monitor} {result.value:.4f}"
+        except DivergedError as error:
+            outcome = f"diverged: {error}"
+        except Exception as error:
+            outcome = f"failed: {message(error)}"
+        seconds = time.monotonic() - started
+        print(f"#{number} {name}: {outcome} ({seconds:.1f} s)", flush=True)
+        return value
+
+    @contextmanager
+    def _uploading(self) -> Iterator[None]:
+        """Feed MLflow meanwhile; afterwards wait for it, and say where to look."""
+        settings = self.plan.experiment.tracking
+        if settings.mode is not TrackingMode.mlflow:
+            yield
+            return
+        uploader = Uploader(self.plan.folder, tracking.store(settings, self.root))
+        try:
+            yield
+        finally:
+            complete = uploader.finish(settings.wait)
+            if (self.plan.folder / journal.FILE).exists():
+                print(*uploader.closing_lines(complete=complete), sep="\n", flush=True)
+
+
+def carry_out(
+    root: Path, config_name: str, arguments: Sequence[str], job: Callable[[DictConfig], Any]
+) -> None:
+    """Let Hydra make of a command line's arguments what it does: help, one job or several."""
+    decorate = hydra.main(
+        version_base="1.3", config_path=str(root / "conf"), config_name=config_name
+    )
+    before = sys.argv
+    sys.argv = [before[0], *arguments]
+    try:
+        decorate(job)()
+    finally:
+        sys.argv = before
+
+
+def _folder() -> Path:
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def _name(experiment: Experiment) -> str:
+    parts = (experiment.model, experiment.optimizer, experiment.dataset)
+    return " ".join(name_of(type(part)) for part in parts)
+
+
+def _quieten_console() -> None:
+    """Leave a job's details to its log file; the console shows a line a job."""
+    for handler in logging.getLogger().handlers:
+        if type(handler) is logging.StreamHandler:
+            handler.setLevel(logging.WARNING)
+
+
+def _tell(failed: Sequence[Job], count: int) -> None:
+    if failed:
+        lines = [f"  {label(job)}: {job.result.reason}" for job in failed]
+        print(f"error: {len(failed)} of {count} jobs failed:", *lines, sep="\n", file=sys.stderr)

@@ -1,0 +1,155 @@
+"""Which run to go on with, and whether it is still the same experiment."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments import journal, keeping
+from experiments.description import describe, flatten
+from experiments.errors import ConfigError, options
+from experiments.journal import Event
+from experiments.keeping import Content
+from experiments.provenance import origin
+from experiments.settings import Experiment
+
+AUTO = "auto"
+# Settings that decide where a run's results go and how long it may take to go on, not its numbers.
+_FREE = ("output", "plugin_path", "resume", "resume_changed", "tracking.", "checkpoint.")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an earlier part of a run has left; `changes` of its settings and code are allowed."""
+
+    folder: Path
+    start: Event
+    content: Content | None
+    changes: Sequence[str]
+
+    def events(self, position: int) -> Iterator[Event]:
+        """Yield what the journal has up to a position."""
+        for event, after in journal.read(self.folder / journal.FILE):
+            if after > position:
+                return
+            yield event
+
+    @property
+    def first(self) -> int:
+        """Where the journal goes on after its start."""
+        return next(journal.read(self.folder / journal.FILE))[1]
+
+    def tags(self, step: int) -> dict[str, str]:
+        """Return what MLflow shows of going on after a step."""
+        tags = {"resumed": f"after step {step}"}
+        return tags | {"resumed.changed": "; ".join(self.changes)} if self.changes else tags
+
+    def check_data(self, digest: str, *, allowed: bool) -> None:
+        """Raise ConfigError where the data are others than before, unless that is allowed."""
+        known = [e["digest"] for e in self.events(1 << 62) if e["event"] == "dataset"]
+        if known and known[0] != digest and not allowed:
+            raise _changed(self.folder, [f"the data: {known[0]} then, {digest} now"])
+
+
+def find(experiment: Experiment) -> Path | None:
+    """Return the folder of the run that `resume` names; with auto None where there is none.
+
+    Raises ConfigError where no such run is found.
+    """
+    wanted, output = str(experiment.resume), Path(experiment.output)
+    if wanted == AUTO:
+        return _unfinished(experiment, output)
+    for folder in (output / wanted, Path(wanted)):
+        if (folder / journal.FILE).exists():
+            return folder.resolve()
+    known = [path.parent.name for path in output.glob(f"*/{journal.FILE}")]
+    if Path(wanted).is_dir():
+        raise ConfigError(f"resume={wanted}: this folder is no run: it has no {journal.FILE}.")
+    raise ConfigError(
+        f"resume={wanted}: there is no such run in {output}; {options(wanted, known)}"
+    )
+
+
+def overrides(folder: Path, given: Sequence[str]) -> list[str]:
+    """Return the settings of a run's command, with those given now, for the same folder."""
+    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+    now = [*given, f"hydra.run.dir='{quoted}'", "hydra.mode=RUN"]
+    replaced = {_key(text) for text in now}
+    before: list[str] = journal.start_of(folder)["overrides"]
+    return [*(text for text in before if _key(text) not in replaced), *now]
+
+
+def earlier(folder: Path, experiment: Experiment, tracker: journal.Journal) -> Earlier:
+    """Return what a run has left; raise ConfigError where it is another experiment than this.
+
+    The tracker holds the run's folder. Raises DataError where no checkpoint can be read.
+    """
+    start = journal.start_of(folder)
+    changes = list(_differences(start, experiment))
+    if changes and not experiment.resume_changed:
+        raise _changed(folder, changes)
+    if tracker.dropped:
+        log.warning(
+            "%s: its last %d bytes are damaged and left out.", tracker.path, tracker.dropped
+        )
+    content = keeping.newest(folder, start["run_id"], tracker.position())
+    if content is None:
+        log.warning("%s has no checkpoint to go on from: the run starts over.", folder)
+    return Earlier(folder, start, content, changes)
+
+
+def is_finished(folder: Path) -> bool:
+    """Say whether a run has come to its end."""
+    status = None
+    for event, _ in journal.read(folder / journal.FILE):
+        if event["event"] in ("end", "resume"):
+            status = event.get("status")
+    return status == "FINISHED"
+
+
+def _unfinished(experiment: Experiment, output: Path) -> Path | None:
+    """Return the run of the same settings that has come furthest and not to its end."""
+    found = []
+    for path in output.glob(f"*/{journal.FILE}"):
+        folder = path.parent
+        try:
+            start = journal.start_of(folder)
+        except ConfigError:
+            continue
+        same = _settings(start["config"]) == _settings(describe(experiment))
+        if same and not journal.is_held(folder) and not is_finished(folder):
+            found.append((_reached(path), folder.name, folder))
+    return max(found)[-1].resolve() if found else None
+
+
+def _reached(path: Path) -> int:
+    """Return the last step whose numbers a journal has."""
+    events = (event for event, _ in journal.read(path) if event["event"] in journal.NUMBERS)
+    return max((step for event in events for _, step, _ in journal.points(event)), default=0)
+
+
+def _differences(start: Event, experiment: Experiment) -> Iterator[str]:
+    before = _settings(start["config"]) | start.get("origin", {})
+    now = _settings(describe(experiment)) | origin(experiment)
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            yield f"{key}: {before.get(key, 'not set')} then, {now.get(key, 'not set')} now"
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    plain = json.loads(json.dumps(config))
+    return {key: value for key, value in flatten(plain).items() if not key.startswith(_FREE)}
+
+
+def _changed(folder: Path, changes: Sequence[str]) -> ConfigError:
+    return ConfigError(
+        f"{folder.name} cannot go on as it was: {'; '.join(changes)}. "
+        "resume_changed=true goes on all the same, and records that."
+    )
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]

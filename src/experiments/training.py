@@ -1,0 +1,242 @@
+"""Training a model: look at the numbers, keep the best parameters and the run, stop in time."""
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from experiments import engine, keeping, report, signals, snapshot
+from experiments.errors import DivergedError, Interrupted
+from experiments.evaluation import evaluate
+from experiments.history import History
+from experiments.journal import Tracker
+from experiments.keeping import Keeper
+from experiments.loop import Step
+from experiments.meter import Meter
+from experiments.progress import Progress
+from experiments.records import Interval, Tensors
+from experiments.results import Result
+from experiments.resuming import Earlier
+from experiments.seeds import derive
+from experiments.setup import Session
+from experiments.snapshot import Point
+
+log = logging.getLogger(__name__)
+
+
+class Training:
+    """A session being trained, and what is known of it so far."""
+
+    def __init__(self, session: Session, tracker: Tracker, run_id: str) -> None:
+        self._session, self._tracker, self._run_id = session, tracker, run_id
+        self.history = History(
+            monitor=session.monitor,
+            higher_is_better=session.higher_is_better,
+            early_stopping=session.experiment.early_stopping,
+        )
+        self._losses: list[Tensor] = []  # of the steps since the last look, on the device
+        self._best: Tensors = {}
+        self._meter = Meter(session.device)
+        self._progress = Progress(session)
+        self._started = time.monotonic()
+        self._done: Point | None = None  # of a run that goes on
+        self._kept = 0, time.monotonic()  # the step and the moment of the last checkpoint
+        self._keeper: Keeper | None = None
+        if tracker.folder is not None:
+            beside = session.experiment.data.workers == 0
+            self._keeper = Keeper(tracker.folder, tracker.sync, beside=beside)
+
+    def go_on(self, earlier: Earlier) -> None:
+        """Bring back what an earlier part of the run has left, and say so in the journal."""
+        if earlier.content is None:
+            step, position = 0, earlier.first
+        else:
+            self._done = point = snapshot.bring_back(self._session, *earlier.content)
+            step, position = point.step.t, point.position
+            self._best = point.best
+        self.history.replay(earlier.events(position))
+        self._tracker.expect(position)
+        self._tracker.add("resume", step=step)
+        self._tracker.add("tags", values=earlier.tags(step))
+        log.info("resume   after step %d", step)
+
+    def show_tensors(self) -> str:
+        """Print and return the table of the run's tensors."""
+        table = report.tensors(self._session)
+        log.info("%s\n", table)
+        return table
+
+    def train(self) -> tuple[Step, str]:
+        """Take steps until there is a reason to stop, and return the last step and the reason."""
+        session, after = self._session, 0
+        self._started = time.monotonic()
+        if self._done is None:
+            torch.manual_seed(derive(session.experiment.seed, "train"))
+        else:
+            self._started -= self._done.seconds
+            after = self._done.step.t
+            session = dataclasses.replace(session, state=self._done.step.state)
+            self._kept = after, time.monotonic()
+        session.model.train()
+        try:
+            with self._progress.after(after), signals.deferred():
+                for step in self._and_before(engine.steps(session, after)):
+                    if reason := self.take(step):
+                        return step, reason
+        finally:
+            if self._keeper:
+                self._keeper.finish()
+        raise AssertionError("the last step is evaluated, and a reason to stop")
+
+    def _and_before(self, steps: Iterator[Step]) -> Iterator[Step]:
+        """Yield the steps after that which an earlier part of the run was kept at, as it was."""
+        if self._done is not None:
+            yield self._done.step
+        yield from steps
+
+    def take(self, step: Step) -> str | None:
+        """Keep the run, where it is time to, and follow a step, which a signal may interrupt."""
+        self._losses.append(step.losses)
+        seconds = time.monotonic() - self._started
+        point = Point(step, self._losses, self._best, self._tracker.position(), seconds)
+        try:
+            signals.check()
+            if self._is_due(step.t):
+                self._keep(point)
+            reason = self._follow(step)
+            signals.check()
+        except Interrupted:
+            self._keep(point)
+            raise
+        if reason:
+            self._keep(point)
+        return reason
+
+    def _follow(self, step: Step) -> str | None:
+        """Record what a step leaves behind, and return the reason to stop, if there is one."""
+        self._progress.add(step)
+        late = self._is_late()
+        if late or self._session.is_evaluated(step.t):
+            self._look(step)
+            self._evaluate(step)
+            return self._reason_to_stop(step.t, late=late)
+        if self._session.is_stop(step.t):
+            self._look(step)
+        return None
+
+    def conclude(self, last: Step, reason: str) -> Result:
+        """Save the last parameters, go back to the best, and evaluate them on the test split."""
+        history, session = self.history, self._session
+        seconds = time.monotonic() - self._started
+        for name, tensor in self._trained().items():
+            tensor.copy_(self._best.get(name, tensor))  # there is none where all diverged
+        metrics = {
+            **{f"best/{name}": value for name, value in history.best.items()},
+            **{f"final/{name}": value for name, value in history.last.items()},
+            **self._measure("test"),
+        }
+        more: dict[str, float] = {"best/step": history.best_step}
+        if session.splits.optimum is not None:
+            more["optimum"] = session.splits.optimum
+        self._tracker.metrics(last.t, metrics | more)
+        return Result(
+            status="finished",
+            reason=reason,
+            step=last.t,
+            seconds=seconds,
+            monitor=history.monitor,
+            higher_is_better=history.higher_is_better,
+            metrics=metrics,
+        )
+
+    def _is_late(self) -> bool:
+        limit = self._session.experiment.time_limit
+        return limit is not None and time.monotonic() - self._started > limit
+
+    def _reason_to_stop(self, t: int, *, late: bool) -> str | None:
+        experiment, session = self._session.experiment, self._session
+        if early := self.history.stop():
+            return early
+        if t == session.total_steps:
+            cut = t < experiment.epochs * session.steps_per_epoch
+            return f"max_steps={t}" if cut else f"epochs={experiment.epochs}"
+        return f"time_limit={experiment.time_limit}" if late else None
+
+    def _look(self, step: Step) -> None:
+        """Record the losses since the last look, which waits for the device to compute them."""
+        losses: list[float] = torch.cat(self._losses).tolist()
+        self._losses = []  # the list that a point holds stays as it is
+        first = step.t - len(losses) + 1
+        self._tracker.series(first, {"train/loss": losses})
+        _, scheduled = self._session.rule.clock(step.t)
+        numbers = {name: value.item() for name, value in scheduled.items()}
+        numbers["norm/update"] = step.change.norm().item()
+        numbers["norm/params"] = self._session.params.vector.norm().item()
+        self._tracker.metrics(step.t, numbers)
+        self._progress.tell(step.t, losses[-1])
+        for t, loss in enumerate(losses, start=first):
+            self._check_finite(f"The loss is {loss} at step {t}", loss, t)
+            self.history.add(t, {"train/loss": loss})
+
+    def _evaluate(self, step: Step) -> None:
+        """Record how good the parameters are, and keep them if they are the best so far."""
+        values = self._measure("val")
+        if self._session.experiment.evaluate.train:
+            measured = self._measure("train")
+            values |= {"train/mean_loss": measured.pop("train/loss"), **measured}
+        epoch = step.t / self._session.steps_per_epoch
+        clock = {"epoch": epoch, "seconds": time.monotonic() - self._started}
+        self._tracker.metrics(step.t, values)
+        self._tracker.metrics(step.t, clock | self._meter.read())
+        for name in ("val/loss", self._session.monitor):
+            value = values[name]
+            self._check_finite(f"{name} is {value} after step {step.t}", value, step.t)
+        log.info(self._line(step, epoch, values))
+        if self.history.judge(step.t, values):
+            self._best = {name: tensor.clone() for name, tensor in self._trained().items()}
+            if self._keeper:
+                self._keeper.keep(keeping.BEST, *snapshot.of_model(self._session, step.t, values))
+
+    def _measure(self, split: str) -> dict[str, float]:
+        session = self._session
+        found = evaluate(
+            session.model,
+            session.params.tensors,
+            session.batches[split],
+            loss_fn=session.loss_fn,
+            metrics=session.metrics,
+        )
+        return {f"{split}/{name}": value for name, value in found.items()}
+
+    def _line(self, step: Step, epoch: float, values: Mapping[str, float]) -> str:
+        shown = {"train/loss": self.history.curves["train/loss"][-1][1], **values}
+        numbers = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
+        return f"epoch {epoch:<5.4g} step {step.t:<6}  {numbers}"
+
+    def _trained(self) -> Tensors:
+        return {"params": self._session.params.vector, **self._session.model.buffers}
+
+    def _check_finite(self, what: str, value: float, t: int) -> None:
+        if self._session.experiment.stop_on_divergence and not math.isfinite(value):
+            raise DivergedError(f"{what}; a smaller lr may help.", t)
+
+    def _is_due(self, t: int) -> bool:
+        """Say whether it is time to keep the run."""
+        settings, (kept, moment) = self._session.experiment.checkpoint, self._kept
+        if settings.unit is Interval.minute:
+            return time.monotonic() - moment >= 60 * settings.every
+        unit = 1 if settings.unit is Interval.step else self._session.steps_per_epoch
+        length = max(1, round(settings.every * unit))
+        return t // length > kept // length
+
+    def _keep(self, point: Point) -> None:
+        """Keep the run at a point, unless its parameters are no longer finite."""
+        self._kept = point.step.t, time.monotonic()
+        if self._keeper and self._session.params.vector.isfinite().all():
+            values = self.history.last
+            content = snapshot.of_run(self._session, point, values, self._run_id)
+            self._keeper.keep(keeping.LAST, *content)
