@@ -13,6 +13,7 @@ from experiments.errors import ConfigError, options
 from experiments.journal import Event
 from experiments.keeping import Content
 from experiments.provenance import origin
+from experiments.secrecy import clean
 from experiments.settings import Experiment
 
 AUTO = "auto"
@@ -140,7 +141,7 @@ def _differences(start: Event, experiment: Experiment) -> Iterator[str]:
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    plain = json.loads(json.dumps(config))
+    plain = json.loads(json.dumps(clean(config)))  # as the journal has it
     return {key: value for key, value in flatten(plain).items() if not key.startswith(_FREE)}
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from experiments import provenance, registry, results
-from experiments.errors import explained
+from experiments import divergence, keeping, provenance, registry, results
+from experiments.errors import DivergedError, explained
 from experiments.journal import Tracker
 from experiments.provenance import Identity
 from experiments.results import Result
@@ -53,11 +53,23 @@ def execute(
     except Exception as error:
         status = "FAILED"
         told = explained(error)
+        if isinstance(error, DivergedError):
+            told = _located(error, experiment, tracker, start["run_id"])
         results.record_failure(tracker, told)
         raise told from (None if told is error else error)
     finally:
         results.end(tracker, status)
     return result
+
+
+def _located(
+    error: DivergedError, experiment: Experiment, tracker: Tracker, run_id: str
+) -> DivergedError:
+    """Return the error of a run that diverged with what its last steps show when taken again."""
+    folder = tracker.folder
+    content = keeping.newest(folder, run_id, tracker.position()) if folder else None
+    found = divergence.found(prepare(experiment), content, error.t)
+    return DivergedError(f"{error} {found}".rstrip(), error.t)
 
 
 def _record_origin(

@@ -1,19 +1,18 @@
 """What a checkpoint holds of a run, and the model that is made of one again."""
 
-import importlib
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from experiments import checkpoint
-from experiments.description import describe, describe_spec, restore, restore_spec
+from experiments import checkpoint, remaking
+from experiments.description import describe, describe_spec
 from experiments.errors import DataError
-from experiments.interfaces import Model
 from experiments.loop import Step
-from experiments.records import Network, Tensors
+from experiments.records import Tensors
 from experiments.setup import Session
 
 
@@ -113,29 +112,24 @@ def bring_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) -> 
 def predictor(path: Path) -> Callable[[Tensor], Tensor]:
     """Return the function from items as stored [N, *item] to outputs [N, ...] of a checkpoint.
 
-    Raises DataError where the file is absent or damaged.
+    Raises DataError where the file is absent or damaged, or holds no model that can be made of
+    the plugins of this machine.
     """
     tensors, facts = checkpoint.load(path)
-    spec = restore_spec(facts["spec"], tensors)
-    importlib.import_module(facts["module"])
-    model = restore(facts["model"])
-    assert isinstance(model, Model)
-    forward = _filled(model.build(spec), tensors)
+    try:
+        spec = remaking.spec_of(facts.get("spec"), tensors)
+        model = remaking.model_of(facts.get("model"), facts.get("module"))
+        parts = {part: _below(part, tensors) for part in ("params", "buffers")}
+        forward = remaking.filled(model, spec, parts)
+    except Exception as error:  # whatever a plugin raises at settings that nobody chose
+        reason = textwrap.shorten(str(error) or type(error).__name__, 250)
+        raise DataError(f"{path} holds no model that can be made again: {reason}") from error
 
     @torch.no_grad()
     def predict(items: Tensor) -> Tensor:
         return forward((items.float() - spec.mean) / spec.std)
 
     return predict
-
-
-def _filled(network: nn.Module | Network, tensors: Tensors) -> Callable[[Tensor], Tensor]:
-    params = _below("params", tensors)
-    if isinstance(network, Network):
-        raw = network
-        return lambda inputs: raw.forward(params, inputs)
-    network.load_state_dict(params | _below("buffers", tensors))
-    return network.float().eval()
 
 
 def _under(prefix: str, tensors: Tensors) -> Tensors:

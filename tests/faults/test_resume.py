@@ -1,16 +1,27 @@
 """A run that is stopped and goes on is, to the bit, the run that was never stopped."""
 
+import dataclasses
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import scenes
+import torch
+from composed import compose
+from torch.func import vmap
 
-from experiments import registry, signals
+from experiments import checkpoint, compiled, registry, signals, snapshot
+from experiments.forward import Forward
+from experiments.loop import Step, descend
+from experiments.params import Params
+from experiments.rule import Rule
+from experiments.setup import Session, build_network, prepare
+from experiments.snapshot import Point
 
 RULES = sorted(registry.plugins("optimizer"))
 SCHEDULES = sorted(registry.plugins("schedule"))
+LANES = [3, 4, 5]
 FEATURES = {
     "dropout": ["model=cnn", "model.dropout=0.5", "max_steps=30"],
     "buffers": ["model=resnet18", "max_steps=5", "batch_size=8"],
@@ -74,6 +85,63 @@ def test_every_feature_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feature: str
 ) -> None:
     stopped_and_resumed(tmp_path, monkeypatch, FEATURES[feature], [2, 4])
+
+
+def test_a_compiled_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: Callable[[int, int], int]
+) -> None:
+    if not rounds(1, 0):
+        monkeypatch.setattr(compiled, "compiled", lambda function, *_, **__: function)
+    stopped_and_resumed(tmp_path, monkeypatch, ["device.compile=true"], [20])
+
+
+def test_lanes_go_on(tmp_path: Path) -> None:
+    whole = in_lanes()
+    expected = [step.losses for step in steps_in_lanes(whole)]
+    first, path = in_lanes(), tmp_path / "lanes.safetensors"
+    for step in steps_in_lanes(first):
+        if step.t == 25:
+            checkpoint.save(
+                path, *snapshot.of_run(first, Point(step, [step.losses], {}, 0, 0.0), {}, "lanes")
+            )
+            break
+    again = in_lanes()
+    point = snapshot.bring_back(again, *checkpoint.load(path))
+    found = [step.losses for step in steps_in_lanes(again, point)]
+    assert torch.cat(expected[25:]).equal(torch.cat(found))
+    assert again.params.vector.equal(whole.params.vector)
+
+
+def in_lanes() -> Session:
+    """Prepare a session whose lanes differ in seed and learning rate."""
+    session = prepare(compose([*scenes.QUICK, "model=mlp", "optimizer=adam", "output=/nowhere"]))
+    experiment = session.experiment
+    seeds = [dataclasses.replace(experiment, seed=seed) for seed in LANES]
+    networks = [build_network(one, session.splits.spec) for one in seeds]
+    params = Params(networks, session.device, torch.float32)
+    rule = Rule(
+        params,
+        [dataclasses.replace(experiment.optimizer, lr=0.01 / seed) for seed in LANES],
+        {},
+        {"lr": [experiment.schedule] * len(LANES)},
+        total_steps=session.total_steps,
+        steps_per_epoch=session.steps_per_epoch,
+    )
+    model, state = Forward(networks, params), rule.init(params.vector)
+    return dataclasses.replace(session, params=params, rule=rule, model=model, state=state)
+
+
+def steps_in_lanes(session: Session, point: Point | None = None) -> Iterator[Step]:
+    after, state = (point.step.t, point.step.state) if point else (0, session.state)
+    done, within = divmod(after, session.steps_per_epoch)
+    train = session.batches["train"]
+    batches = (
+        [batch]
+        for epoch in range(done + 1, session.experiment.epochs + 1)
+        for batch in train.epoch(epoch, LANES, within if epoch == done + 1 else 0)
+    )
+    loss_fn, params = vmap(session.loss_fn), session.params
+    return descend(session.model, loss_fn, session.rule, params, state, batches, first=after + 1)
 
 
 @pytest.mark.parametrize("rule", RULES)
