@@ -35,6 +35,8 @@ from experiments.setup import prepare
 from experiments.sweep import Job, Sweep, label
 from experiments.tracking import Uploader
 
+_TRACEBACK = "HYDRA_FULL_ERROR"
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -166,11 +168,17 @@ class Call:
         if settings.mode is not TrackingMode.mlflow:
             yield
             return
-        uploader = Uploader(self.plan.folder, tracking.store(settings, self.root))
+        uri = tracking.store(settings, self.root)
+        uploader = Uploader(self.plan.folder, uri, patience=settings.wait)
+        status = "FINISHED"
         try:
             yield
+        except BaseException as error:
+            status = "FAILED" if isinstance(error, Exception) else "KILLED"
+            raise
         finally:
-            complete = uploader.finish(settings.wait)
+            # A signal asks for a quick end; the uploader goes on without this process.
+            complete = uploader.finish(status, wait=status != "KILLED")
             if (self.plan.folder / journal.FILE).exists():
                 print(*uploader.closing_lines(complete=complete), sep="\n", flush=True)
 
@@ -182,12 +190,17 @@ def carry_out(
     decorate = hydra.main(
         version_base="1.3", config_path=str(root / "conf"), config_name=config_name
     )
-    before = sys.argv
-    sys.argv = [before[0], *arguments]
+    # Without the variable Hydra prints errors in its own way, and exits.
+    argv, traceback = sys.argv, os.environ.get(_TRACEBACK)
+    sys.argv, os.environ[_TRACEBACK] = [argv[0], *arguments], "1"
     try:
         decorate(job)()
     finally:
-        sys.argv = before
+        sys.argv = argv
+        if traceback is None:
+            del os.environ[_TRACEBACK]
+        else:
+            os.environ[_TRACEBACK] = traceback
 
 
 def _folder() -> Path:

@@ -10,12 +10,14 @@ import warnings
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
-from experiments import config, discovery, secrecy, signals, sources
+from experiments import config, discovery, secrecy, signals, sources, tracking
 from experiments.calls import Call, carry_out
 from experiments.errors import ConfigError, ExperimentError, Interrupted, explained, message
+from experiments.settings import TrackingMode
 
 
 def main(root: Path) -> None:
@@ -32,25 +34,32 @@ def main(root: Path) -> None:
 
 def command(root: Path, arguments: Sequence[str]) -> int:
     """Run a command line, and return its exit status; an error is one line on stderr."""
-    with_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    # Without this Hydra prints errors in its own way, and exits.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
     secrecy.hide_environment(os.environ)
     warnings.formatwarning = lambda text, *_, **__: f"warning: {text}\n"
     logging.raiseExceptions = False  # a full disk would print a traceback for each line of the log
     try:
         with signals.raised():
-            return _dispatch(root, list(arguments), get_args_parser().parse_args(arguments))
+            return _dispatch(root, list(arguments), _options(arguments))
     except Interrupted as interruption:
         hints = getattr(interruption, "__notes__", [])
         print("; ".join([str(interruption), *hints]), file=sys.stderr)
         return interruption.status
     except Exception as error:
-        if with_traceback:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         told = explained(error)
         print(f"error: {message(told)}", file=sys.stderr)
         return told.status if isinstance(told, ExperimentError) else ExperimentError.status
+
+
+def _options(arguments: Sequence[str]) -> Namespace:
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign]  # it would print how to use each option
+    return parser.parse_args(arguments)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"{message}; python run.py --help lists the options and settings.")
 
 
 def _dispatch(root: Path, arguments: list[str], options: Namespace) -> int:
@@ -62,12 +71,16 @@ def _dispatch(root: Path, arguments: list[str], options: Namespace) -> int:
     discovery.discover(root, folders)
     config.publish(root, run_id)
     if options.help or options.hydra_help or options.cfg or options.info:
-        carry_out(root, name, arguments, lambda _: None)
+        with config.translating():
+            carry_out(root, name, arguments, lambda _: None)
         return 0
     overrides = list(options.overrides)
     if options.config_dir:
-        overrides.append(f"hydra.searchpath=[file://{Path(options.config_dir).resolve()}]")
+        overrides.append(sources.searchpath(options.config_dir))
     plan = config.plan(root, name, overrides, multirun=options.multirun)
+    settings = plan.experiment.tracking
+    if settings.mode is TrackingMode.mlflow:
+        tracking.check(tracking.store(settings, root))
     flags = [argument for argument in arguments if argument not in options.overrides]
     call = Call(root, name, flags, options.overrides, run_id, plan)
     if plan.experiment.resume is not None:

@@ -31,17 +31,22 @@ class Earlier:
     content: Content | None
     changes: Sequence[str]
 
-    def events(self, position: int) -> Iterator[Event]:
-        """Yield what the journal has up to a position."""
-        for event, after in journal.read(self.folder / journal.FILE):
-            if after > position:
-                return
-            yield event
+    def before(self, step: int, looked: int) -> Iterator[Event]:
+        """Yield the journal's numbers of the steps before one, of its losses those looked at.
+
+        The journal may hold later ones: those of steps that were lost, and are done again.
+        """
+        for event in self._events():
+            if event["event"] == "metrics" and event["step"] < step:
+                yield event
+            elif event["event"] == "series":
+                kept = max(0, looked + 1 - event["first"])
+                yield event | {"values": {n: v[:kept] for n, v in event["values"].items()}}
 
     @property
-    def first(self) -> int:
-        """Where the journal goes on after its start."""
-        return next(journal.read(self.folder / journal.FILE))[1]
+    def digests(self) -> list[str]:
+        """The data sets that the journal names, which it does last of where the run began."""
+        return [event["digest"] for event in self._events() if event["event"] == "dataset"]
 
     def tags(self, step: int) -> dict[str, str]:
         """Return what MLflow shows of going on after a step."""
@@ -50,9 +55,12 @@ class Earlier:
 
     def check_data(self, digest: str, *, allowed: bool) -> None:
         """Raise ConfigError where the data are others than before, unless that is allowed."""
-        known = [e["digest"] for e in self.events(1 << 62) if e["event"] == "dataset"]
+        known = self.digests
         if known and known[0] != digest and not allowed:
             raise _changed(self.folder, [f"the data: {known[0]} then, {digest} now"])
+
+    def _events(self) -> Iterator[Event]:
+        return (event for event, _ in journal.read(self.folder / journal.FILE))
 
 
 def find(experiment: Experiment) -> Path | None:

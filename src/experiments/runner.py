@@ -42,9 +42,9 @@ def execute(
             digest = provenance.dataset_event(session.splits, "")["digest"]
             earlier.check_data(digest, allowed=experiment.resume_changed)
             training.go_on(earlier)
-        else:
-            _record_origin(session, tracker, start["config"], root)
+        if not (earlier and earlier.digests):  # it may have been killed before it was recorded
             results.write(tracker, "tensors.txt", training.show_tensors())
+            _record_origin(session, tracker, start["config"], root)
         last, reason = training.train()
         result = training.conclude(last, reason)
         results.announce(result, training.history)
@@ -55,8 +55,10 @@ def execute(
         told = explained(error)
         if isinstance(error, DivergedError):
             told = _located(error, experiment, tracker, start["run_id"])
+        if told is not error:
+            told.__cause__ = error
         results.record_failure(tracker, told)
-        raise told from (None if told is error else error)
+        raise told
     finally:
         results.end(tracker, status)
     return result

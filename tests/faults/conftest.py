@@ -1,9 +1,16 @@
 """What every test of faults shares: the mark, and how much of the list a run takes."""
 
-from collections.abc import Callable
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uploads
+
+from experiments import signals
 
 HERE = Path(__file__).parent
 
@@ -29,3 +36,52 @@ def rounds(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
     """Return how often to try: the first number in the whole list, the second in other runs."""
     whole = _is_whole(request.config)
     return lambda full, few: full if whole else few
+
+
+@pytest.fixture(scope="session")
+def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a store of MLflow's once, for tests to copy."""
+    folder = tmp_path_factory.mktemp("made")
+    process = uploads.started(
+        uploads.open_store, f"sqlite:///{folder}/empty.db", log=folder / "log"
+    )
+    assert uploads.finished(process, folder / "log").status == 0
+    return folder / "empty.db"
+
+
+@pytest.fixture
+def store(made_store: Path, tmp_path: Path) -> Path:
+    """Return a store in a folder of its own."""
+    (tmp_path / "store").mkdir()
+    return Path(shutil.copyfile(made_store, tmp_path / "store" / "mlflow.db"))
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Return a function that mounts a file system in memory with such options; root alone may."""
+    if os.getuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root may mount a file system")
+    folders: list[Path] = []
+
+    def mount(options: str) -> Path:
+        folder = tmp_path / f"mount{len(folders)}"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
+        if subprocess.run(command, check=False, capture_output=True).returncode:
+            pytest.skip("this place lets not even root mount a file system")
+        folders.append(folder)
+        return folder
+
+    yield mount
+    for folder in folders:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """Take the signals that end a process as a command does."""
+    before = {number: signal.getsignal(number) for number in signals.ENDING}
+    signals.install()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

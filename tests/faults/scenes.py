@@ -19,7 +19,13 @@ from experiments.setup import Session
 
 Numbers = dict[tuple[str, int], float]
 QUICK = [
-    *("device=cpu", "tracking=offline", "tracking.figures=false", "tracking.model=false"),
+    *(
+        "device=cpu",
+        "device.threads=1",
+        "tracking=offline",
+        "tracking.figures=false",
+        "tracking.model=false",
+    ),
     *("epochs=2", "batch_size=64", "log_every=7"),
 ]
 

@@ -1,7 +1,6 @@
 """A run that is stopped and goes on is, to the bit, the run that was never stopped."""
 
 import dataclasses
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import torch
 from composed import compose
 from torch.func import vmap
 
-from experiments import checkpoint, compiled, registry, signals, snapshot
+from experiments import checkpoint, compiled, registry, snapshot
 from experiments.forward import Forward
 from experiments.loop import Step, descend
 from experiments.params import Params
@@ -36,15 +35,6 @@ FEATURES = {
     "metrics": ["evaluate.train=true", "metric=[f1,accuracy]"],
     "beta schedule": ["optimizer=adam", "+schedule@schedules.beta1=polynomial"],
 }
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in signals.ENDING}
-    signals.install()
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def stopped_and_resumed(
