@@ -9,8 +9,8 @@ from benchmarks.race import CHECKOUT
 from benchmarks.work import Take, Work
 from experiments import config, discovery, engine
 from experiments.journal import Journal
-from experiments.training import Training
 from experiments.setup import prepare
+from experiments.training import Training
 
 
 def take(work: Work, data: Data, more: Sequence[str] = ()) -> Take:

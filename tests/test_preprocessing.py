@@ -11,11 +11,11 @@ from torch.utils.data import TensorDataset
 
 from experiments import Augment, ConfigError, DataSpec, lookup, runner
 from experiments.batches import Batches
-from experiments.journal import Silent
 from experiments.preprocessing import Batch, Preprocessing
 from experiments.provenance import Identity
 from experiments.records import Order
 from experiments.setup import Session, prepare
+from experiments.tracker import Silent
 
 SHAPE, CLASSES = (3, 6, 7), 4
 IMAGES = spec(SHAPE, CLASSES)

@@ -7,10 +7,10 @@ import torch
 from composed import ROOT, compose
 
 from experiments import report, runner
-from experiments.journal import Silent, Tracker
 from experiments.provenance import Identity
 from experiments.results import Result
 from experiments.setup import Session, prepare
+from experiments.tracker import Silent, Tracker
 
 IDENTITY = Identity("id", None, "name", [])
 
@@ -35,7 +35,7 @@ def session(*overrides: str) -> Session:
 def finished(*overrides: str, tracker: Tracker | None = None) -> tuple[Result, torch.Tensor]:
     prepared = session(*overrides)
     known = tracker or Silent()
-    result = runner.execute(prepared.experiment, known, IDENTITY, ROOT, prepared)
+    result = runner.execute(prepared.experiment, known, IDENTITY, ROOT, session=prepared)
     return result, prepared.params.vector
 
 

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from experiments import Network, Optimizer, Transform, lookup, plugins, runner, scaling
 from experiments.forward import Forward
-from experiments.journal import Silent
 from experiments.loop import descend
 from experiments.params import Params
 from experiments.provenance import Identity
@@ -19,6 +18,7 @@ from experiments.records import Precision
 from experiments.results import Result
 from experiments.rule import Memory, Rule
 from experiments.setup import prepare
+from experiments.tracker import Silent
 
 FIRST = 2.0**16
 PATIENCE = 2000

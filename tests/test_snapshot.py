@@ -6,9 +6,10 @@ import pytest
 import torch
 from composed import SMALL, compose
 
-from experiments import checkpoint, snapshot
+from experiments import checkpoint, engine, snapshot
 from experiments.errors import DataError
 from experiments.setup import Session, prepare
+from experiments.snapshot import Point
 
 IMAGES = ["dataset=fake", "dataset.items=60"]
 
@@ -16,8 +17,7 @@ IMAGES = ["dataset=fake", "dataset.items=60"]
 def _saved(path: Path, *overrides: str) -> Session:
     """Save the parameters of a new run, and return the run."""
     session = prepare(compose(overrides))
-    state = session.rule.init(session.params.vector)
-    snapshot.save(path, session, state, {"val/loss": 0.5}, 7)
+    checkpoint.save(path, *snapshot.of_model(session, 7, {"val/loss": 0.5}))
     return session
 
 
@@ -65,7 +65,40 @@ def test_a_checkpoint_says_what_it_belongs_to(tmp_path: Path) -> None:
     assert facts["model"]["plugin"] == "model/mlp"
     assert facts["spec"]["input_shape"] == [4]
     assert {"params/weights1", "params/bias2", "spec/mean", "spec/std"} <= set(tensors)
-    assert [name for name in tensors if name.startswith("state/")]
+
+
+def test_a_run_is_brought_back_to_the_bit_whatever_the_order_of_its_weights(
+    tmp_path: Path,
+) -> None:
+    settings = [*IMAGES, "model=cnn", "optimizer=adam", "tracking=none"]
+    session = prepare(compose([*settings, "device.memory_format=channels_last"]))
+    batches, path = engine.steps(session), tmp_path / "last.safetensors"
+    step = [next(batches) for _ in range(3)][-1]
+    point = Point(step, [step.losses], {"params": session.params.vector}, 11, 2.5)
+    checkpoint.save(path, *snapshot.of_run(session, point, {}, "run"))
+    for order in ("channels_last", "contiguous"):
+        other = prepare(compose([*settings, f"device.memory_format={order}", "seed=5"]))
+        found = snapshot.bring_back(other, *checkpoint.load(path))
+        for name, tensor in session.params.tensors.items():
+            assert other.params.tensors[name].equal(tensor)
+        memory = found.step.state["optimizer"]["m"]
+        for name, tensor in session.params.split(step.state["optimizer"]["m"]).items():
+            assert other.params.split(memory)[name].equal(tensor)
+        assert (found.step.t, found.position, found.seconds) == (3, 11, 2.5)
+
+
+def test_another_run_s_tensors_are_refused(tmp_path: Path) -> None:
+    session = prepare(compose([*SMALL, "tracking=none"]))
+    step = next(engine.steps(session))
+    path = tmp_path / "last.safetensors"
+    checkpoint.save(
+        path, *snapshot.of_run(session, Point(step, [step.losses], {}, 0, 0.0), {}, "run")
+    )
+    for other in (["model=mlp"], ["optimizer=adam"], ["dataset.features=5"]):
+        with pytest.raises(DataError, match="does not fit"):
+            snapshot.bring_back(
+                prepare(compose([*SMALL, "tracking=none", *other])), *checkpoint.load(path)
+            )
 
 
 def test_a_checkpoint_that_is_absent_or_damaged_is_refused(tmp_path: Path) -> None:

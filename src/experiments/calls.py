@@ -27,12 +27,13 @@ from experiments.errors import (
     Interrupted,
     message,
 )
-from experiments.journal import Journal, Silent, Tracker
+from experiments.journal import Journal
 from experiments.provenance import Identity
 from experiments.registry import name_of
 from experiments.settings import Experiment, TrackingMode
 from experiments.setup import prepare
 from experiments.sweep import Job, Sweep, label
+from experiments.tracker import Silent, Tracker
 from experiments.tracking import Uploader
 
 _TRACEBACK = "HYDRA_FULL_ERROR"

@@ -13,8 +13,8 @@ another process.
 | `tags`     | `values`: name to text                                                            |
 | `dataset`  | `name`, `digest`, `source`, `profile` (text), `context` (`training`)              |
 | `artifact` | `path` in the run's folder, `folder` of the run's artifacts to put it in          |
-| `model`    | `path` of the checkpoint in the run's folder, `input_shape`, `outputs`, and the   |
-|            | `module` and `source` of the model's plugin                                       |
+| `model`    | `path` of the checkpoint in the run's folder, `input_shape`, `outputs`, the       |
+|            | `module` of the model's plugin, and `code`, the folder that holds its source      |
 | `end`      | `status`: FINISHED, FAILED or KILLED                                              |
 | `resume`   | `step` after which the run goes on, though it had ended or died                   |
 """
@@ -27,64 +27,20 @@ import os
 import time
 import weakref
 import zlib
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from experiments import secrecy
 from experiments.errors import ConfigError
+from experiments.tracker import Tracker
 
 FILE = "journal.jsonl"
 NUMBERS = ("metrics", "series")  # the events that hold numbers of steps
 MEASURED = ("seconds", "system/")  # what numbers' names begin with that differ each time
+# The fields whose words are ours, which stay even where one is also hidden somewhere else.
+_OWN = {"event", "run_id", "parent_id", "status", "path", "folder", "module", "code"}
 Event = dict[str, Any]
-
-
-class Tracker(ABC):
-    """Receives what happens in a run; `folder` takes its files, where there is one."""
-
-    folder: Path | None = None
-    difference = ""
-
-    @abstractmethod
-    def add(self, event: str, **fields: Any) -> None:
-        """Record one event."""
-
-    def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Record named numbers of a step."""
-        self.add("metrics", step=step, values=values)
-
-    def series(self, first: int, values: Mapping[str, list[float]]) -> None:
-        """Record named numbers of consecutive steps."""
-        self.add("series", first=first, values=values)
-
-    def artifact(self, path: str, folder: str = "") -> None:
-        """Record a file of the run's folder."""
-        self.add("artifact", path=path, folder=folder)
-
-    def position(self) -> int:
-        """Return where the next event will stand."""
-        return 0
-
-    def expect(self, position: int) -> None:  # noqa: B027  # mostly nothing was recorded before
-        """Take the numbers recorded after a position as those that come again."""
-
-    def sync(self) -> None:  # noqa: B027  # mostly nothing is stored
-        """Make what was recorded safe."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Release what the tracker holds."""
-
-
-class Silent(Tracker):
-    """Records nothing."""
-
-    def add(self, event: str, **fields: Any) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Hold nothing."""
 
 
 class Journal(Tracker):
@@ -131,11 +87,12 @@ class Journal(Tracker):
         """Return the number of bytes written so far."""
         return self._file.tell()
 
-    def expect(self, position: int) -> None:
-        """Take the numbers recorded after a position as those that come again."""
-        for event, _ in read(self.path, position):
+    def expect(self, step: int, looked: int) -> None:
+        """Take the numbers of a step and later ones, of losses after `looked`, as to come again."""
+        for event, _ in read(self.path):
             if event["event"] in NUMBERS:
-                self._known |= {(name, step): value for name, step, value in points(event)}
+                first = step if event["event"] == "metrics" else looked + 1
+                self._known |= {(name, t): value for name, t, value in points(event) if t >= first}
 
     def sync(self) -> None:
         """Wait until all that was appended is on the disk."""
@@ -206,8 +163,12 @@ def is_held(folder: Path) -> bool:
 
 def encode(event: Event) -> bytes:
     """Return an event as a line."""
-    text = json.dumps(event, separators=(",", ":")).encode()
-    return b"%08x %s\n" % (zlib.crc32(text), text)
+    text = json.dumps(event, separators=(",", ":"))
+    if secrecy.is_in(text):
+        told = {key: value if key in _OWN else secrecy.clean(value) for key, value in event.items()}
+        text = json.dumps(told, separators=(",", ":"))
+    line = text.encode()
+    return b"%08x %s\n" % (zlib.crc32(line), line)
 
 
 def read(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:

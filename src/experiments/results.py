@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments import registry, report
+from experiments import modelcode, report
 from experiments.errors import DivergedError
 from experiments.history import History
-from experiments.journal import Tracker
+from experiments.secrecy import clean
 from experiments.setup import Session
 from experiments.tables import markdown_table
+from experiments.tracker import Tracker
 
 FILE = "result.json"
 log = logging.getLogger(__name__)
@@ -114,19 +115,21 @@ def end(tracker: Tracker, status: str) -> None:
 def write(tracker: Tracker, name: str, text: str) -> None:
     """Write a text file into the run's folder, where there is one, and hand it over."""
     if tracker.folder is not None:
-        (tracker.folder / name).write_text(text.rstrip() + "\n", encoding="utf-8")
+        (tracker.folder / name).write_text(clean(text).rstrip() + "\n", encoding="utf-8")
         tracker.artifact(name)
 
 
 def _add_model(tracker: Tracker, session: Session) -> None:
-    model = type(session.experiment.model)
+    assert tracker.folder is not None
+    module = type(session.experiment.model).__module__
+    modelcode.copy(module, tracker.folder / modelcode.FOLDER)
     tracker.add(
         "model",
         path="checkpoints/best.safetensors",
         input_shape=session.splits.spec.input_shape,
         outputs=session.splits.spec.outputs,
-        module=model.__module__,
-        source=registry.source(model),
+        module=module,
+        code=modelcode.FOLDER,
     )
 
 

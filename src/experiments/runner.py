@@ -8,12 +8,12 @@ from omegaconf import OmegaConf
 
 from experiments import divergence, keeping, provenance, registry, results
 from experiments.errors import DivergedError, explained
-from experiments.journal import Tracker
 from experiments.provenance import Identity
 from experiments.results import Result
 from experiments.resuming import Earlier
 from experiments.settings import Experiment
 from experiments.setup import Session, prepare
+from experiments.tracker import Tracker
 from experiments.training import Training
 
 

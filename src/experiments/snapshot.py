@@ -85,7 +85,9 @@ def bring_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) -> 
         return stored.to(like)
 
     try:
-        params.vector.copy_(placed(params.vector, params.join(_below("params", tensors))))
+        stored = _below("params", tensors)
+        leaves = {name: placed(leaf, stored[name]) for name, leaf in params.tensors.items()}
+        params.vector.copy_(params.join(leaves))
         for name, buffer in session.model.buffers.items():
             buffer.copy_(placed(buffer, tensors[f"buffers/{name}"]))
         state = {

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import figures, journal, provenance, results
-from experiments.journal import Event, Tracker
+from experiments.journal import Event
 from experiments.provenance import Identity
 from experiments.results import Result
 from experiments.settings import Experiment
 from experiments.tables import markdown_table, text_table
+from experiments.tracker import Tracker
 
 _SHOWN = 10  # curves in one figure
 log = logging.getLogger(__name__)

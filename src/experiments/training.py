@@ -13,7 +13,6 @@ from experiments import engine, keeping, report, signals, snapshot
 from experiments.errors import DivergedError, Interrupted
 from experiments.evaluation import evaluate
 from experiments.history import History
-from experiments.journal import Tracker
 from experiments.keeping import Keeper
 from experiments.loop import Step
 from experiments.meter import Meter
@@ -24,6 +23,7 @@ from experiments.resuming import Earlier
 from experiments.seeds import derive
 from experiments.setup import Session
 from experiments.snapshot import Point
+from experiments.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +52,13 @@ class Training:
 
     def go_on(self, earlier: Earlier) -> None:
         """Bring back what an earlier part of the run has left, and say so in the journal."""
-        if earlier.content is None:
-            step, position = 0, earlier.first
-        else:
+        step = looked = 0
+        if earlier.content is not None:
             self._done = point = snapshot.bring_back(self._session, *earlier.content)
-            step, position = point.step.t, point.position
+            step, looked = point.step.t, point.step.t - len(point.step.losses)
             self._best = point.best
-        self.history.replay(earlier.events(position))
-        self._tracker.expect(position)
+        self.history.replay(earlier.before(step, looked))
+        self._tracker.expect(step, looked)
         self._tracker.add("resume", step=step)
         self._tracker.add("tags", values=earlier.tags(step))
         log.info("resume   after step %d", step)
