@@ -1,6 +1,7 @@
 """The uploader: everything arrives in MLflow, once however often it is sent."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from experiments import journal
+from experiments.tracking import Uploader
 
 ROOT = Path(__file__).resolve().parents[1]
 QUIET = {**os.environ, "PYTHONWARNINGS": "ignore", "DO_NOT_TRACK": "true"}
@@ -54,9 +56,12 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sweep
 
 
-def upload(folder: Path, store: Path) -> None:
-    command = [sys.executable, "-m", "experiments.uploader", str(folder), f"sqlite:///{store}"]
-    subprocess.run(command, check=True, env=QUIET, capture_output=True)
+def upload(folder: Path, store: Path) -> str:
+    command = [sys.executable, "-m", "experiments.commands", "sync", str(folder)]
+    command += ["--uri", f"sqlite:///{store}"]
+    done = subprocess.run(command, check=True, env=QUIET, capture_output=True, text=True)
+    assert done.stderr == ""
+    return done.stdout
 
 
 def select(store: Path, query: str) -> Sequence[tuple[Any, ...]]:
@@ -71,6 +76,8 @@ def store(offline: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Upload the sweep twice into a new store."""
     store = tmp_path_factory.mktemp("store") / "mlflow.db"
     upload(offline, store)
+    for position in offline.rglob("upload.json"):
+        position.unlink()
     upload(offline, store)
     return store
 
@@ -136,30 +143,16 @@ def test_the_logged_model_predicts_as_the_checkpoint(store: Path, offline: Path)
 
 
 @pytest.mark.process
-def test_a_run_without_an_end_is_closed_as_killed(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    run.mkdir()
-    tracker = journal.Journal(run)
-    tracker.add(
-        "start", run_id="a", parent_id=None, experiment="e", name="n", overrides=[], tags={},
-        params={}, config={},
-    )  # fmt: skip
-    tracker.close()
-    upload(run, tmp_path / "mlflow.db")
-    assert select(tmp_path / "mlflow.db", "select status from runs") == [("KILLED",)]
+def test_data_and_artifacts_are_there_once(store: Path, offline: Path) -> None:
+    inputs = select(store, "select source_type, count(*) from inputs group by source_type")
+    assert dict(inputs) == {"DATASET": 2, "RUN_OUTPUT": 2}
+    journals = {path.read_bytes() for path in store.parent.rglob(f"artifacts/{journal.FILE}")}
+    runs = (offline, offline / "0", offline / "1")
+    assert journals == {(run / journal.FILE).read_bytes() for run in runs}
 
 
 @pytest.mark.process
-def test_a_fresh_store_is_opened_by_several_processes_at_once(tmp_path: Path) -> None:
-    code = "import sys; from experiments.replica import open_store; open_store(sys.argv[1])"
-    command = [sys.executable, "-c", code, f"sqlite:///{tmp_path / 'mlflow.db'}"]
-    together = [subprocess.Popen(command, env=QUIET, stderr=subprocess.PIPE) for _ in range(3)]
-    errors = [process.communicate()[1] for process in together]
-    assert [process.returncode for process in together] == [0, 0, 0], errors
-
-
-@pytest.mark.process
-def test_a_model_of_plugin_path_is_logged_with_its_file(tmp_path: Path) -> None:
+def test_a_run_s_folder_is_all_that_another_machine_needs(tmp_path: Path) -> None:
     plugins, store = tmp_path / "plugins", tmp_path / "mlflow.db"
     plugins.mkdir()
     (plugins / "plain.py").write_text(OWN_MODEL)
@@ -167,11 +160,38 @@ def test_a_model_of_plugin_path_is_logged_with_its_file(tmp_path: Path) -> None:
     kept = ["tracking=offline", "tracking.figures=false", f"output={tmp_path / 'runs'}"]
     command = [sys.executable, "run.py", *wanted, *kept]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (run,) = (tmp_path / "runs").iterdir()
-    upload(run, store)
-    (plugins / "plain.py").unlink()  # the logged model needs no file of this machine
+    (made,) = (tmp_path / "runs").iterdir()
+    run = made.rename(tmp_path / "arrived")
+    shutil.rmtree(plugins)
+    uploaded = upload(run, store)
+    assert uploaded.startswith(f"uploaded {run}: ")
+    shutil.rmtree(run)  # the store needs no folder either
     ((model,),) = select(store, "select model_id from logged_models")
-    best = run / "checkpoints" / "best.safetensors"
+    best = next(store.parent.rglob("artifacts/checkpoints/best.safetensors"))
     load = [sys.executable, "-c", PREDICT, f"sqlite:///{store}", model, str(best)]
-    done = subprocess.run(load, env=QUIET, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        load, env=QUIET, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.process
+def test_the_uploader_ends_with_the_command_and_lists_what_is_refused(tmp_path: Path) -> None:
+    run, store = tmp_path / "run", f"sqlite:///{tmp_path / 'mlflow.db'}"
+    run.mkdir()
+    uploader = Uploader(run, store, patience=60)
+    tracker = journal.Journal(run)
+    tracker.add(
+        "start", run_id="a", parent_id=None, experiment="e", name="n", overrides=[],
+        tags={"x" * 300: "long"}, params={}, config={},
+    )  # fmt: skip
+    tracker.metrics(1, {"val/loss": float("nan"), "train/loss": 0.5})
+    tracker.close()  # the disk is full: there is no end
+    assert uploader.finish("FAILED")
+    lines = uploader.closing_lines(complete=True)
+    assert lines[0].startswith("refused  tag xxx")
+    assert lines[1].startswith("review   ")
+    assert lines[2].startswith("page     http://127.0.0.1:5000/#/experiments/1/runs/")
+    assert select(tmp_path / "mlflow.db", "select status from runs") == [("FAILED",)]
+    rows = select(tmp_path / "mlflow.db", "select key, value, is_nan from metrics order by key")
+    assert rows == [("train/loss", 0.5, 0), ("val/loss", 0.0, 1)]

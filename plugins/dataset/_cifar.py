@@ -1,6 +1,12 @@
-"""CIFAR-10 and CIFAR-100, which torchvision downloads, checks (md5) and decodes."""
+"""CIFAR-10 and CIFAR-100, which torchvision downloads and decodes.
 
+Their files are pickles, which could run any code. torchvision is let at them only after their MD5
+has been found to be the one that was published with them, so that they are those very files.
+"""
+
+import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -9,6 +15,8 @@ from torch.utils.data import TensorDataset
 
 from experiments import Splits
 from plugins.dataset import _download, _images, _paths, _split
+
+_LARGEST = 2**28  # bytes of a file; the largest, CIFAR-100's for training, has 1.6e8
 
 
 class Settings(Protocol):
@@ -27,17 +35,15 @@ def load(settings: Settings, name: str, *, mean: Sequence[float], std: Sequence[
     files are missing or damaged and cannot be downloaded.
     """
     from torchvision import datasets
-    from torchvision.datasets.utils import check_integrity
 
     root = _paths.locate(settings.root)
     kind = getattr(datasets, name)
     folder = root / kind.base_folder
     meta = kind.meta["filename"], kind.meta["md5"]
-    files = [*kind.train_list, *kind.test_list, meta]
-    damaged = [file for file, md5 in files if not check_integrity(folder / file, md5)]
-    if damaged:
-        lack = f"{damaged[0]} is missing or damaged in {folder}"
-        _download.fetch(name, root, lack=lack, download=settings.download)
+    for file, md5 in (*kind.train_list, *kind.test_list, meta):
+        if lack := _lack(folder / file, md5):
+            _download.fetch(name, root, lack=lack, download=settings.download)
+            break
 
     official, held_out = (kind(root, train=train) for train in (True, False))
     (inputs, targets), test = _tensors(official), TensorDataset(*_tensors(held_out))
@@ -47,6 +53,19 @@ def load(settings: Settings, name: str, *, mean: Sequence[float], std: Sequence[
     val = TensorDataset(inputs[val_index], targets[val_index]) if fraction else test
     spec = _images.spec(inputs.shape[-1], official.classes, mean, std)
     return Splits(spec=spec, train=train, val=val, test=test, source=str(folder))
+
+
+def _lack(path: Path, md5: str) -> str:
+    """Say how a file differs from the published one, if it does."""
+    if not path.exists():
+        return f"{path} is missing"
+    _paths.size(path, most=_LARGEST, within=path.parent)
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "md5").hexdigest()
+    except OSError as error:
+        return f"{path} cannot be read ({error.strerror})"
+    return f"{path}: expected the MD5 {md5}, found {found}" if found != md5 else ""
 
 
 def _tensors(items: Any) -> tuple[Tensor, Tensor]:

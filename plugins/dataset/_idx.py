@@ -7,14 +7,19 @@ with the highest first, then the values (LeCun, Cortes & Burges, 1998).
 import math
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
 
 from experiments import DataError
+from plugins.dataset import _paths
 
 LARGEST = 2**30  # bytes, packed or unpacked; the largest known file (EMNIST by class) has 0.55e9
-_FIRST = 2**16  # bytes of a file that are sure to hold the header, packed or not
+_CHUNK = 2**20  # bytes of a packed file that are read at a time
+# Images are packed to a third. More than this many times as much, of more than so many bytes, is
+# made to fill the memory, by gzip or by holes in the file.
+_DENSEST, _HARMLESS = 100, 2**25
 _GZIP = zlib.MAX_WBITS | 16
 
 
@@ -24,7 +29,7 @@ def sizes(path: Path, dimensions: int) -> tuple[int, ...]:
     Raises DataError where it is no such file or declares more than `LARGEST`.
     """
     length = 4 + 4 * dimensions
-    header, _ = _unpacked(path, _bytes(path, _FIRST), length)
+    header, _ = _content(path, length)
     if len(header) < length:
         raise DataError(f"{path}: expected a header of {length} bytes, found {len(header)}.")
     magic = bytes([0, 0, 8, dimensions])
@@ -47,37 +52,39 @@ def read(path: Path, dimensions: int) -> Tensor:
     """
     shape = sizes(path, dimensions)
     start, count = 4 + 4 * dimensions, math.prod(shape)
-    data, whole = _unpacked(path, _bytes(path, LARGEST), start + count + 1)
+    stored = _paths.stored(path)
+    if count > max(_HARMLESS, _DENSEST * stored):
+        least = count // _DENSEST
+        raise DataError(
+            f"{path}: expected {least} bytes or more of {count} values, found {stored}."
+        )
+    data, whole = _content(path, start + count + 1)
     if (found := len(data) - start) != count:
         more = " or more" if found > count else ""
         raise DataError(f"{path}: expected {count} values after its header, found {found}{more}.")
     if not whole:
         raise DataError(f"{path}: expected the end of the gzip data, found too few bytes or more.")
-    return torch.frombuffer(bytearray(data), dtype=torch.uint8, offset=start).view(shape)
+    return torch.frombuffer(data, dtype=torch.uint8, offset=start).view(shape)
 
 
-def _bytes(path: Path, most: int) -> bytes:
+def _content(path: Path, most: int) -> tuple[bytearray, bool]:
+    """Return at most `most` bytes of a file's content, and whether that is all there is."""
+    size = _paths.size(path, most=LARGEST, within=path.parent)
     try:
-        # A link within the folder is harmless; one that leaves it may lead to anything.
-        if path.is_symlink() and path.resolve().parent != path.parent.resolve():
-            raise DataError(f"{path}: expected a file of this folder, found a link out of it.")
-        if not path.is_file():
-            raise DataError(f"{path}: expected a file, found none.")
-        if (size := path.stat().st_size) > LARGEST:
-            raise DataError(f"{path}: expected at most {LARGEST} bytes, found {size}.")
         with path.open("rb") as file:
-            return file.read(min(most, size))  # so much memory is set aside before reading
+            if path.suffix == ".gz":
+                return _inflated(file, most)
+            content = bytearray(min(most, size))
+            del content[file.readinto(content) :]
+            return content, not file.read(1)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
-
-
-def _unpacked(path: Path, data: bytes, most: int) -> tuple[bytes, bool]:
-    """Return at most `most` bytes of a file's content, and whether that is all there is."""
-    if path.suffix != ".gz":
-        return data[:most], len(data) <= most
-    inflater = zlib.decompressobj(_GZIP)
-    try:
-        content = inflater.decompress(data, most)
     except zlib.error as error:
         raise DataError(f"{path}: expected gzip data, found damaged ones: {error}.") from error
-    return content, inflater.eof and not inflater.unused_data
+
+
+def _inflated(file: BinaryIO, most: int) -> tuple[bytearray, bool]:
+    inflater, content = zlib.decompressobj(_GZIP), bytearray()
+    while len(content) < most and not inflater.eof and (packed := file.read(_CHUNK)):
+        content += inflater.decompress(packed, most - len(content))
+    return content, inflater.eof and not inflater.unused_data and not file.read(1)

@@ -1,4 +1,4 @@
-"""Find files and folders that a user names."""
+"""Find files and folders that a user names, and refuse what is no plain file."""
 
 from pathlib import Path
 
@@ -16,3 +16,36 @@ def locate(name: str, *parts: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         raise DataError(f"{name}: cannot be looked at: {error}.") from error
     return path
+
+
+def size(path: Path, *, most: int, within: Path | None = None) -> int:
+    """Return a file's number of bytes; raise DataError where it has more than `most`.
+
+    A device or a pipe is refused, which might never end, and a link that leads out of the folder
+    `within`, which may lead to anything.
+    """
+    try:
+        if within is not None and leaves(path, within):
+            raise DataError(f"{path}: expected a file of this folder, found a link out of it.")
+        if not path.is_file():
+            raise DataError(f"{path}: expected a file, found none.")
+        found = path.stat().st_size
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
+    if found > most:
+        raise DataError(f"{path}: expected at most {most} bytes, found {found}.")
+    return found
+
+
+def stored(path: Path) -> int:
+    """Return how many bytes of a file are on the disk, which holes in it are not."""
+    status = path.stat()
+    return min(status.st_size, status.st_blocks * 512 or status.st_size)  # some tell no blocks
+
+
+def leaves(path: Path, folder: Path) -> bool:
+    """Say whether a path is a link that leads out of a folder."""
+    try:
+        return path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())
+    except RuntimeError:  # a link that leads to itself
+        return True

@@ -1,6 +1,5 @@
 """A table of text: a line of names, then a line a row, as spreadsheets write it."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from experiments import DataError
+from plugins.dataset import _rows
 
 MOST_WORDS = 100  # different ones in a column that becomes one input a word
 _LARGEST = torch.finfo(torch.float32).max
@@ -67,33 +67,17 @@ class Table:
 
 def read(path: Path, delimiter: str) -> Table:
     """Return the table in a file; raise DataError where it is absent, empty or ragged."""
-    if not path.is_file():
-        raise DataError(f"{path}: expected a file, found none.")
-    try:
-        # Spreadsheets begin a file with a byte order mark, which utf-8-sig skips.
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: expected lines of text in UTF-8: {error}.") from error
-    names = _names(path, rows)
-    for line, cells in rows:
-        if len(cells) != len(names):
-            raise DataError(
-                f"{path}, line {line}: expected {len(names)} cells, as in line {rows[0][0]}, "
-                f"found {len(cells)}."
-            )
+    rows = _rows.read(path, delimiter)
+    names = _names(path, rows[0][1])
     columns = zip(*(cells for _, cells in rows[1:]), strict=True)
     cells_of = {name: list(cells) for name, cells in zip(names, columns, strict=True)}
     return Table(path, [line for line, _ in rows[1:]], cells_of)
 
 
-def _names(path: Path, rows: Sequence[tuple[int, list[str]]]) -> list[str]:
-    if len(rows) < 2:
-        raise DataError(f"{path}: expected a line of names and rows, found {len(rows)} lines.")
-    names = rows[0][1]
+def _names(path: Path, names: list[str]) -> list[str]:
     if not all(names) or len(set(names)) < len(names):
-        raise DataError(f"{path}: expected different names in its first line, found {names}.")
+        found = ", ".join(names)[:100]
+        raise DataError(f"{path}: expected different names in its first line, found {found}.")
     if all(_number(name) is not None for name in names):
         raise DataError(f"{path}: expected names in its first line, found numbers.")
     return names

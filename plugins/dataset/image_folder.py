@@ -11,7 +11,8 @@ class ImageFolder(Dataset):
     An image's shorter side is scaled to `size` and the middle cut out. Files are decoded once where
     that fits in memory, else each time they are used, so `data.workers` helps. Where there is
     `root`/train, a missing val or test folder is made up for by its fraction of train; otherwise
-    `root` is divided. Colours are normalised by ImageNet's mean and standard deviation.
+    `root` is divided. Links must not lead out of `root`. Colours are normalised by ImageNet's mean
+    and standard deviation.
     """
 
     root: str
@@ -29,7 +30,7 @@ class ImageFolder(Dataset):
         train = root / "train" if (root / "train").is_dir() else root
         # Without a train folder, val and test can only be names of classes.
         own = {split: train != root and (root / split).is_dir() for split in ("val", "test")}
-        classes, files, targets = _pictures.complete(train)
+        classes, files, targets = _pictures.complete(train, within=root)
         if len(classes) < 2:
             raise DataError(f"{train}: expected at least 2 folders of a class, found 1.")
         indices = _split.divide(
@@ -40,7 +41,9 @@ class ImageFolder(Dataset):
         )
         parts = [self._pictures([files[i] for i in part], targets[part]) for part in indices]
         val, test = (
-            self._pictures(*_pictures.scan(root / split, classes)) if own[split] else part
+            self._pictures(*_pictures.scan(root / split, classes, within=root))
+            if own[split]
+            else part
             for split, part in zip(own, parts[1:], strict=True)
         )
         mean, std = _images.IMAGENET_GREY if self.grey else _images.IMAGENET

@@ -1,23 +1,37 @@
 """From a command line and `conf/` to a typed Experiment that holds the chosen plugins."""
 
 import copy
+import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, errors, open_dict, read_write
+from omegaconf import DictConfig, EnumNode, Node, OmegaConf, errors, open_dict, read_write
+from omegaconf.resolvers import oc
 
-from experiments import discovery, registry, validation
+from experiments import (
+    discovery,
+    places,
+    registry,
+    screening,
+    secrecy,
+    sizes,
+    sources,
+    validation,
+)
 from experiments.errors import ConfigError, options
 from experiments.settings import Experiment
+from experiments.wording import shortened
 
 # Kinds of which an experiment takes several, each under its own name.
 SEVERAL = ("transform", "metric", "augment")
@@ -41,6 +55,10 @@ def publish(root: Path, run_id: str) -> None:
         for name, plugin in registry.plugins(kind).items():
             package = f"{kind}.{name}" if kind in SEVERAL else kind
             store.store(group=kind, name=name, node=plugin, package=package)
+    sources.bound()
+    OmegaConf.register_new_resolver("oc.env", _environment, replace=True)
+    for parser in ("oc.create", "oc.decode"):  # of text, which could stand for anything
+        OmegaConf.clear_resolver(parser)
     OmegaConf.register_new_resolver("checkout", lambda: str(root), replace=True)
     OmegaConf.register_new_resolver("run_id", lambda: run_id, replace=True)
     scratch = Path(tempfile.gettempdir()) / f"experiments-{run_id}"
@@ -53,21 +71,19 @@ def plan(root: Path, name: str, overrides: Sequence[str], *, multirun: bool) -> 
     A sweep's values are tried one by one, each beside the first of the others; the experiment is
     that of the first job.
     """
-    try:
-        with initialize_config_dir(str(root / "conf"), version_base="1.3"):
-            parsed = _parse(overrides)
-            _refuse_null(parsed)
-            swept = {o.get_key_element() for o in parsed if o.is_sweep_override()}
-            fixed = _lines(parsed)
-            if not multirun and not swept:
-                cfg = compose(name, fixed, return_hydra_config=True)
-                if cfg.hydra.mode is not RunMode.MULTIRUN:
-                    return Plan(_strip(cfg), False, Path(cfg.hydra.run.dir))
-            elif not multirun and not any(o.startswith("hydra.mode=") for o in fixed):
-                raise ConfigError(f"{min(swept)} has several values; add -m to sweep over them.")
-            return _plan_sweep(name, parsed)
-    except (HydraException, errors.OmegaConfBaseException, ValueError) as error:
-        raise translated(error) from error
+    sizes.check_lines([name, *overrides])
+    with translating(), initialize_config_dir(str(root / "conf"), version_base="1.3"):
+        parsed = _parse(overrides)
+        _refuse_null(parsed)
+        swept = {o.get_key_element() for o in parsed if o.is_sweep_override()}
+        fixed = _lines(parsed)
+        if not multirun and not swept:
+            cfg = _composed(name, fixed)
+            if cfg.hydra.mode is not RunMode.MULTIRUN:
+                return _planned(cfg, multirun=False)
+        elif not multirun and not any(o.startswith("hydra.mode=") for o in fixed):
+            raise ConfigError(f"{min(swept)} has several values; add -m to sweep over them.")
+        return _plan_sweep(name, parsed)
 
 
 def build(cfg: DictConfig) -> Experiment:
@@ -88,36 +104,83 @@ def translated(error: BaseException) -> ConfigError:
     """Return Hydra's or omegaconf's error as one line: key, value, allowed, nearest."""
     if isinstance(error, MissingConfigException):
         return ConfigError(_no_such_option(error))
+    if isinstance(error, RecursionError):
+        return ConfigError("The settings refer to each other in a circle, or are too deep.")
     if isinstance(error, OverrideParseException):
-        return ConfigError(f"'{error.override}' is no setting of the form key=value.")
-    cause: BaseException = error
+        line = shortened(error.override, 200)
+        return ConfigError(f"'{line}' is no setting of the form key=value.")
+    cause, setting = error, str(error).partition("Error merging override ")[2]
     while cause.__cause__ is not None:
         cause = cause.__cause__
     if isinstance(cause, errors.OmegaConfBaseException) and cause.full_key:
-        return ConfigError(validation.one_line(cause))
+        told = validation.one_line(cause)
+        # Of some items omegaconf knows the last name only.
+        lost = "." not in str(cause.full_key) and "." in setting.partition("=")[0]
+        return ConfigError(f"{shortened(setting, 100)}: {told}" if lost else told)
     return ConfigError(" ".join(str(error).split()))
 
 
-def _strip(cfg: DictConfig) -> Experiment:
+@contextmanager
+def translating() -> Iterator[None]:
+    """Raise what Hydra and omegaconf raise as ConfigError."""
+    try:
+        yield
+    except (HydraException, errors.OmegaConfBaseException, ValueError, RecursionError) as error:
+        raise translated(error) from error
+
+
+def _composed(name: str, lines: Sequence[str]) -> DictConfig:
+    """Compose settings with Hydra's own, and refuse what would run code; raise ConfigError."""
+    try:
+        cfg = compose(name, list(lines), return_hydra_config=True)
+    except (ConfigError, HydraException, errors.OmegaConfBaseException, RecursionError):
+        raise
+    except Exception as error:  # Hydra asserts what it does not check
+        raise ConfigError(f"Hydra cannot compose this: {type(error).__name__}: {error}") from error
+    for problem in screening.problems(cfg, lines):
+        raise ConfigError(problem)
+    return cfg
+
+
+def _planned(cfg: DictConfig, *, multirun: bool, varied: frozenset[str] = frozenset()) -> Plan:
+    """Take a composed configuration apart into the experiment and its folder."""
     with read_write(cfg), open_dict(cfg):
         hydra = cfg.pop("hydra")
         experiment = build(cfg)
         cfg.hydra = hydra
-    return experiment
+    scratch = Path(OmegaConf.create({"scratch": "${scratch:}"}).scratch)
+    for problem in places.problems(experiment, hydra, multirun=multirun, scratch=scratch):
+        raise ConfigError(problem)
+    folder = Path(hydra.sweep.dir if multirun else hydra.run.dir)
+    return Plan(experiment, multirun, folder, varied)
 
 
 def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
-    hydra = compose(name, _lines(parsed), return_hydra_config=True).hydra
-    presets = _parse([f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()])
+    hydra = _composed(name, _lines(parsed)).hydra
+    lines = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
+    sizes.check_lines(lines)
     # A later setting of the same key wins, as in Hydra's sweeper.
-    choices = {o.get_key_element(): _choices(o) for o in [*presets, *parsed]}
+    settings = {o.get_key_element(): o for o in [*_parse(lines), *parsed]}
+    sizes.check_jobs([_count(override) for override in settings.values()])
+    choices = {key: _choices(override) for key, override in settings.items()}
     first = [lines[0] for lines in choices.values()]
-    base = compose(name, first)
+    base = _composed(name, first)
+    bare = _without_hydra(copy.deepcopy(base))
     for lines in choices.values():
         for line in lines[1:]:
-            build(_changed(base, name, first, line))
+            build(_without_hydra(_changed(bare, name, first, line)))
     varied = frozenset(key for key, lines in choices.items() if len(lines) > 1)
-    return Plan(build(base), True, Path(hydra.sweep.dir), varied)
+    return _planned(base, multirun=True, varied=varied)
+
+
+def _environment(key: str, *default: Any, _node_: Node) -> Any:
+    """Return a variable of the environment, which is hidden unless it is one of our names."""
+    value = oc.env(key, *default)
+    known = _node_.enum_type.__members__ if isinstance(_node_, EnumNode) else ()
+    names = {name for kind in registry.KINDS for name in registry.plugins(kind)}
+    if key in os.environ and value not in known and value not in names:
+        secrecy.hide(os.environ[key], f"${{oc.env:{key}}}")
+    return value
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:
@@ -137,10 +200,23 @@ def _lines(parsed: Sequence[Override]) -> list[str]:
     return [o.input_line or "" for o in parsed if not o.is_sweep_override()]
 
 
+def _count(override: Override) -> float:
+    """Return how many values a setting has, without making them."""
+    value: Any = override.value()
+    if isinstance(value, RangeSweep):
+        return sizes.count(value.start or 0, value.stop or 0, value.step)
+    if isinstance(value, IntervalSweep):
+        raise ConfigError(f"{override.input_line}: name the values, as in range(0, 1, step=0.1).")
+    return len(list(override.sweep_string_iterator())) if override.is_sweep_override() else 1
+
+
 def _choices(override: Override) -> list[str]:
+    key = override.get_key_element()
     if not override.is_sweep_override():
         return [override.input_line or ""]
-    lines = [f"{override.get_key_element()}={v}" for v in override.sweep_string_iterator()]
+    if override.is_hydra_override():
+        raise ConfigError(f"{key}: a sweep may not change Hydra's own settings.")
+    lines = [f"{key}={v}" for v in override.sweep_string_iterator()]
     if not lines:
         raise ConfigError(f"{override.input_line}: there is nothing to sweep over.")
     return lines
@@ -151,11 +227,17 @@ def _changed(base: DictConfig, name: str, first: Sequence[str], line: str) -> Di
     path = key.lstrip("+~")
     if path in registry.KINDS or OmegaConf.select(base, path) is None or "@" in path:
         # A later override of the same key wins only where Hydra merges values, so replace it.
-        return compose(name, [*(o for o in first if not o.startswith(f"{key}=")), line])
+        return _composed(name, [*(o for o in first if not o.startswith(f"{key}=")), line])
     changed = copy.deepcopy(base)
     with read_write(changed), open_dict(changed):
         OmegaConf.update(changed, path, OverridesParser.create().parse_override(line).value())
     return changed
+
+
+def _without_hydra(cfg: DictConfig) -> DictConfig:
+    with read_write(cfg), open_dict(cfg):
+        cfg.pop("hydra", None)
+    return cfg
 
 
 def _no_such_option(error: MissingConfigException) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 from experiments import registry
 from experiments.interfaces import Plugin
 from experiments.records import DataSpec, Task, Tensors
+from experiments.secrecy import clean
 
 
 def describe(value: Any) -> Any:
@@ -23,7 +24,7 @@ def describe(value: Any) -> Any:
     if isinstance(value, list):
         return [describe(item) for item in value]
     if not dataclasses.is_dataclass(value):
-        return value
+        return clean(value)
     own = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Plugin):
         cls = type(value)

@@ -66,7 +66,8 @@ def message(error: Exception) -> str:
         return shortened(text)
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {shortened(text, 240)}{where}; HYDRA_FULL_ERROR=1 shows the traceback."
+    told = f"{type(error).__name__}: {shortened(text, 240)}{where}"
+    return f"{told}; HYDRA_FULL_ERROR=1 shows the traceback."
 
 
 def explained(error: Exception) -> Exception:

@@ -32,6 +32,8 @@ class Keeper:
         self._folder.mkdir(exist_ok=True)
         for part in self._folder.glob("*.part"):  # of a process that was killed
             part.unlink()
+        if self._new.exists():
+            self._replace()
         self._waiting: dict[str, Content] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -80,10 +82,19 @@ class Keeper:
             checkpoint.save(path, tensors, facts)
             return
         # There is a whole file at every moment: the new one is complete before the others move.
-        new = self._folder / f"new-{LAST}"
-        checkpoint.save(new, tensors, facts)
-        path.replace(self._folder / PREVIOUS)
-        new.replace(path)
+        checkpoint.save(self._new, tensors, facts)
+        self._replace()
+
+    @property
+    def _new(self) -> Path:
+        return self._folder / f"new-{LAST}"
+
+    def _replace(self) -> None:
+        """Make the last checkpoint the previous one, and the new one the last."""
+        last = self._folder / LAST
+        if last.exists():
+            last.replace(self._folder / PREVIOUS)
+        self._new.replace(last)
 
     def _raise(self) -> None:
         if self._error is not None:

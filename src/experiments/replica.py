@@ -1,113 +1,205 @@
 """One run in MLflow, made of its journal."""
 
-import fcntl
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
-from importlib.metadata import version
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import mlflow.pyfunc
-import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
-from mlflow.types import Schema, TensorSpec
 
-from experiments import journal
+from experiments import journal, logged_model, positions
+from experiments.errors import DataError
 from experiments.journal import Event
-from experiments.tracking import UPLOAD
+from experiments.positions import Position
+from experiments.secrecy import clean
+from experiments.store import RefusedError, experiment, is_lasting, patient
 
 RUN_ID = "experiments.run_id"  # the tag that holds our id of a run
+_PARENT_ID = "experiments.parent_id"
+_PARENT = "mlflow.parentRunId"
 _METRICS, _PARAMS, _TAGS = 1000, 100, 100  # the most that MLflow takes in one call
 _LONGEST = 6000  # characters of a parameter, which MLflow cuts without a word
-_PACKAGES = ("torch", "torchvision", "omegaconf", "safetensors", "numpy")
+log = logging.getLogger(__name__)
 
 
 class Replica:
-    """Sends a journal's events to MLflow, each at least once, to the same effect as once."""
+    """Sends a journal's events to MLflow, each at least once, to the same effect as once.
 
-    def __init__(self, client: MlflowClient, folder: Path) -> None:
-        self._client, self._folder = client, folder
-        self._offset = 0
-        self._run = self._experiment = ""
-        self._ended = False
+    `position` tells what MLflow has taken; of the `points` that this object met in the journal it
+    sent `metrics`, and `artifacts` beside them.
+    Raises RefusedError where the journal does not begin with a run's start.
+    """
 
-    def catch_up(self) -> None:
-        """Send what the journal has and MLflow has not; raise where MLflow does not take it."""
-        if self._ended:
-            return
-        before, reached = self._offset, self._offset
+    def __init__(self, client: MlflowClient, folder: Path, store: str) -> None:
+        self._client, self._folder, self._store = client, folder, store
+        self.position = self._known() or Position()
+        self.points = self.metrics = self.artifacts = 0
+        self._ahead = self.position  # what `position` will be once MLflow has taken it
+        self._keep()  # from now on the run is known to be meant for this store
+
+    def advance(self) -> Iterator[None]:
+        """Send what the journal has and MLflow has not, and yield whenever MLflow has taken some.
+
+        Raises where MLflow takes nothing; what is refused for itself is left out and remembered.
+        """
+        self._ahead = self.position.copy()
         metrics: list[Metric] = []
-        for event, reached in journal.read(self._folder / journal.FILE, before):
-            if event["event"] in ("metrics", "series"):
-                metrics += _points(event)
-                continue
+        for event, reached in journal.read(self._folder / journal.FILE, self.position.offset):
+            if event["event"] in journal.NUMBERS:
+                metrics += self._points(event)
+                due = len(metrics) >= _METRICS
+            else:
+                self._send(metrics)
+                metrics, due = [], True
+                self._take(event)
+            self._ahead.time, self._ahead.offset = event["time"], reached
+            if due:
+                self._send(metrics)
+                metrics = []
+                self._commit()
+                yield
+        if self._ahead.offset > self.position.offset:
             self._send(metrics)
-            metrics = []
-            self._take(event)
-            self._offset = reached
-        self._send(metrics)
-        self._offset = reached
-        if reached > before:
-            self._note()
+            self._commit()
+            yield
 
     def close(self, status: str) -> None:
-        """End the run in MLflow if its journal has not."""
-        if self._run and not self._ended:
-            self._client.set_terminated(self._run, status)
-            self._ended = True
+        """End the run in MLflow though its journal does not."""
+        self._ahead = self.position.copy()
+        self._end(status, self._ahead.time)
+        self._commit()
+
+    def _known(self) -> Position | None:
+        """Return the run's position in the store, if the store still has the run."""
+        position = positions.read(self._folder, self._store)
+        if position is None or not position.mlflow_run_id:
+            return position
+        if position.offset > (self._folder / journal.FILE).stat().st_size:
+            return Position()  # the journal lost its end with the machine's power
+        try:
+            tags = self._client.get_run(position.mlflow_run_id).data.tags
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return Position()
+            raise
+        start, _ = next(journal.read(self._folder / journal.FILE), ({}, 0))
+        return position if tags.get(RUN_ID) == start.get("run_id") else Position()
+
+    def _commit(self) -> None:
+        self.position = self._ahead
+        self._ahead = self.position.copy()
+        self._keep()
+
+    def _keep(self) -> None:
+        try:
+            positions.write(self._folder, self._store, self.position)
+        except OSError as error:  # full, or read only: sending again is no harm
+            log.warning("%s keeps no position: %s", self._folder, error)
 
     def _take(self, event: Event) -> None:
+        """Send an event that holds no numbers."""
+        kind = event["event"]
+        if kind == "start":
+            self._start(event)
+        if not self._ahead.mlflow_run_id:
+            raise RefusedError(f"{journal.FILE} does not begin with the start of a run.")
+        if self._ahead.ended:
+            self._client.update_run(self._ahead.mlflow_run_id, status="RUNNING")
+            self._ahead.ended = False
+        try:
+            self._take_part(event)
+        except Exception as error:
+            if not is_lasting(error):
+                raise
+            self._refuse(f"{kind} {event.get('path', '')}".rstrip(), error)
+
+    def _take_part(self, event: Event) -> None:
         match event["event"]:
             case "start":
-                self._start(event)
+                self._log(
+                    "params", [Param(n, str(v)[:_LONGEST]) for n, v in _items(event, "params")]
+                )
+                self._log("tags", [RunTag(name, text) for name, text in _items(event, "tags")])
             case "tags":
-                self._tag(event["values"])
+                self._log("tags", [RunTag(name, text) for name, text in _items(event, "values")])
             case "dataset":
                 self._add_dataset(event)
             case "artifact":
-                path = self._folder / event["path"]
-                self._client.log_artifact(self._run, str(path), event["folder"] or None)
+                self._add_artifact(event["path"], event["folder"])
             case "model":
-                self._add_model(event)
+                checkpoint, code = self._file(event["path"]), self._file(event["code"])
+                run = self._ahead.mlflow_run_id
+                logged_model.add(self._client, run, event, checkpoint, code)
             case "end":
-                self._client.set_terminated(self._run, event["status"], event["time"])
-                self._ended = True
+                self._end(event["status"], event["time"])
 
     def _start(self, event: Event) -> None:
-        self._experiment = _experiment(self._client, event["experiment"])
-        run = self._find(event["run_id"]) or self._create(event)
-        self._run = run
-        for params in _groups(event["params"], _PARAMS):
-            entities = [Param(name, str(value)[:_LONGEST]) for name, value in params.items()]
-            self._client.log_batch(run, params=entities)
-        self._tag(event["tags"])
+        """Find the run, or make it; a lasting error here is the whole run's."""
+        try:
+            self._ahead.experiment_id = experiment(self._client, event["experiment"])
+            found = self._find(RUN_ID, event["run_id"])
+            self._ahead.mlflow_run_id = found[0] if found else self._create(event)
+        except Exception as error:
+            if is_lasting(error):
+                raise RefusedError(f"The store refuses the run: {error}") from error
+            raise
 
     def _create(self, event: Event) -> str:
         tags = {RUN_ID: event["run_id"]}
-        if event["parent_id"] and (parent := self._find(event["parent_id"])):
-            tags["mlflow.parentRunId"] = parent
-        created = self._client.create_run(
-            self._experiment, start_time=event["time"], tags=tags, run_name=event["name"]
+        if event["parent_id"]:
+            tags[_PARENT_ID] = event["parent_id"]
+        info = self._client.create_run(
+            self._ahead.experiment_id, start_time=event["time"], tags=tags, run_name=event["name"]
+        ).info
+        # Whichever of a sweep and its job comes last to the store joins them.
+        for child in self._find(_PARENT_ID, event["run_id"]):
+            self._client.set_tag(child, _PARENT, info.run_id)
+        if event["parent_id"]:
+            for parent in self._find(RUN_ID, event["parent_id"]):
+                self._client.set_tag(info.run_id, _PARENT, parent)
+        return str(info.run_id)
+
+    def _find(self, tag: str, value: str) -> list[str]:
+        found = self._client.search_runs(
+            [self._ahead.experiment_id], f"tags.`{tag}` = '{value}'", max_results=50_000
         )
-        return str(created.info.run_id)
+        return [str(run.info.run_id) for run in found]
 
-    def _find(self, run_id: str) -> str | None:
-        found = self._client.search_runs([self._experiment], f"tags.`{RUN_ID}` = '{run_id}'")
-        return str(found[0].info.run_id) if found else None
+    def _points(self, event: Event) -> Iterator[Metric]:
+        """Give the numbers of an event that are sent."""
+        for name, step, value in journal.points(event):
+            self.points += 1
+            self._ahead.step = max(self._ahead.step, step)
+            if self._ahead.decimation.takes((name, step, value, event["time"])):
+                yield Metric(name, value, event["time"], step)
 
-    def _tag(self, values: dict[str, str]) -> None:
-        for tags in _groups(values, _TAGS):
-            entities = [RunTag(name, text) for name, text in tags.items()]
-            self._client.log_batch(self._run, tags=entities)
+    def _send(self, metrics: Sequence[Metric]) -> None:
+        if metrics and not self._ahead.mlflow_run_id:
+            raise RefusedError(f"{journal.FILE} does not begin with the start of a run.")
+        self._log("metrics", metrics)
+        self.metrics += len(metrics)
 
-    def _send(self, metrics: list[Metric]) -> None:
-        for part in range(0, len(metrics), _METRICS):
-            self._client.log_batch(self._run, metrics=metrics[part : part + _METRICS])
+    def _log(self, kind: str, items: Sequence[Any]) -> None:
+        most = {"metrics": _METRICS, "params": _PARAMS, "tags": _TAGS}[kind]
+        for start in range(0, len(items), most):
+            self._log_batch(kind, items[start : start + most])
+
+    def _log_batch(self, kind: str, items: Sequence[Any]) -> None:
+        """Send items together; where MLflow refuses them, halve them to leave out the bad alone."""
+        try:
+            self._client.log_batch(self._ahead.mlflow_run_id, **{kind: items})
+        except MlflowException as error:
+            if not is_lasting(error):
+                raise
+            if len(items) == 1:
+                self._refuse(f"{kind.removesuffix('s')} {items[0].key}", error)
+                return
+            half = len(items) // 2
+            self._log_batch(kind, items[:half])
+            self._log_batch(kind, items[half:])
 
     def _add_dataset(self, event: Event) -> None:
         dataset = Dataset(
@@ -118,95 +210,37 @@ class Replica:
             profile=event["profile"],
         )
         tag = InputTag("mlflow.data.context", event["context"])
-        self._client.log_inputs(self._run, [DatasetInput(dataset, [tag])])
+        self._client.log_inputs(self._ahead.mlflow_run_id, [DatasetInput(dataset, [tag])])
 
-    def _add_model(self, event: Event) -> None:
-        """Log the checkpoint with the code that makes a model of it."""
-        if self._client.get_run(self._run).outputs.model_outputs:
-            return
-        inputs = TensorSpec(np.dtype("float32"), (-1, *event["input_shape"]))
-        outputs = TensorSpec(np.dtype("float32"), (-1, event["outputs"]))
-        with tempfile.TemporaryDirectory() as scratch:
-            Model.log(
-                artifact_path=None,
-                name="model",
-                flavor=mlflow.pyfunc,
-                run_id=self._run,
-                python_model=str(Path(__file__).with_name("served.py")),
-                artifacts={"checkpoint": str(self._folder / event["path"])},
-                signature=ModelSignature(inputs=Schema([inputs]), outputs=Schema([outputs])),
-                code_paths=[str(Path(__file__).parent), _code(event, Path(scratch))],
-                pip_requirements=[f"{name}=={version(name)}" for name in _PACKAGES],
-            )
+    def _add_artifact(self, path: str, folder: str = "") -> None:
+        with patient():
+            run = self._ahead.mlflow_run_id
+            self._client.log_artifact(run, str(self._file(path)), folder or None)
+        self.artifacts += 1
 
-    def _note(self) -> None:
-        """Say in the run's folder how far its upload has come, and where to."""
-        facts = {
-            "experiment_id": self._experiment,
-            "mlflow_run_id": self._run,
-            "offset": self._offset,
-            "ended": self._ended,
-        }
-        part = self._folder / f"{UPLOAD}.part"
-        part.write_text(json.dumps(facts), encoding="utf-8")
-        part.replace(self._folder / UPLOAD)
+    def _end(self, status: str, time: int) -> None:
+        """Send what stays to be sent until there is more, and end the run."""
+        last = [Metric(name, v, at, step) for name, step, v, at in self._ahead.decimation.last()]
+        self._send(last)
+        self._ahead.decimation.left_out.clear()
+        self._add_artifact(journal.FILE)
+        self._client.set_terminated(self._ahead.mlflow_run_id, status, time)
+        self._ahead.ended = True
 
-
-def open_store(uri: str) -> None:
-    """Make a new sqlite store whole or not at all, one process at a time; leave others alone."""
-    if not uri.startswith("sqlite:///"):
-        return
-    path = _sqlite_file(uri)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    def _file(self, name: str) -> Path:
+        """Return what a journal names, which has to lie in the run's folder."""
+        path, folder = (self._folder / name).resolve(), self._folder.resolve()
+        if not path.is_relative_to(folder):
+            raise DataError(f"{name} lies outside the run's folder.")
         if not path.exists():
-            part = path.with_name(f"{path.name}.part")
-            part.unlink(missing_ok=True)
-            MlflowClient(f"sqlite:///{part}").search_experiments()
-            part.replace(path)
+            raise DataError(f"{name} is not there.")
+        return path
+
+    def _refuse(self, what: str, error: Exception) -> None:
+        reason = clean(" ".join(str(error).split())[:300])
+        log.warning("%s: %s is left out: %s", self._folder, what, reason)
+        self._ahead.refuse(f"{what}: {reason}")
 
 
-def _experiment(client: MlflowClient, name: str) -> str:
-    """Return the id of an experiment, which is made where it does not exist."""
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        uri = client.tracking_uri
-        beside = _sqlite_file(uri).resolve().parent if uri.startswith("sqlite:///") else None
-        place = (beside / "mlartifacts" / name).as_uri() if beside else None
-        try:
-            return str(client.create_experiment(name, artifact_location=place))
-        except MlflowException:  # another process was faster
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    return str(found.experiment_id)
-
-
-def _sqlite_file(uri: str) -> Path:
-    return Path(uri.removeprefix("sqlite:///"))
-
-
-def _points(event: Event) -> Iterator[Metric]:
-    """Give each number of an event that holds metrics."""
-    for name, values in event["values"].items():
-        if event["event"] == "metrics":
-            yield Metric(name, values, event["time"], event["step"])
-            continue
-        for step, value in enumerate(values, start=event["first"]):
-            yield Metric(name, value, event["time"], step)
-
-
-def _groups(values: dict[str, Any], size: int) -> Iterator[dict[str, Any]]:
-    names = list(values)
-    for start in range(0, len(names), size):
-        yield {name: values[name] for name in names[start : start + size]}
-
-
-def _code(event: Event, scratch: Path) -> str:
-    """Return the file or folder that makes the model's module importable by its name."""
-    module, source = event["module"], Path(event["source"])
-    if "." in module:
-        return str(source.parents[module.count(".") - 1])
-    # A file found by `plugin_path` has a module name of its own.
-    return str(shutil.copy(source, scratch / f"{module}.py"))
+def _items(event: Event, field: str) -> list[tuple[str, Any]]:
+    return list(event[field].items())

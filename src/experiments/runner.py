@@ -58,7 +58,7 @@ def execute(
         if told is not error:
             told.__cause__ = error
         results.record_failure(tracker, told)
-        raise told
+        raise told from told.__cause__
     finally:
         results.end(tracker, status)
     return result

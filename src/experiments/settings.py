@@ -74,7 +74,7 @@ class Tracking:
     name: str | None = (
         None  # of the run; null: its model, rule and data set, or what a sweep varies
     )
-    wait: float = number(60.0, at_least=0)  # seconds for the upload to finish after the run
+    wait: float = number(5.0, at_least=0)  # seconds after the run for an upload that is stuck
     figures: bool = True
     model: bool = True  # log a model that MLflow can load and serve
 

@@ -3,88 +3,139 @@
 MLflow itself is imported by the uploader alone, which is a process of its own.
 """
 
-import json
 import os
-import shlex
+import select
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from experiments import address, link, positions, secrecy
+from experiments.errors import StorageError
 from experiments.settings import Tracking
 
-UPLOAD = "upload.json"  # in a run's folder: how far its journal has come, and where to
-LOG = "uploader.log"
-# MLflow's page opens on its view for language models unless the address says otherwise.
-VIEW = "?workflowType=machine_learning"
+_PROBE = b"\0" * 4096  # bytes that a place must take to be called writable
+_SHOWN = 3  # things that MLflow refused
 
 
 def store(tracking: Tracking, root: Path) -> str:
-    """Return the address of MLflow's store: the setting, else the environment's, else sqlite."""
-    default = f"sqlite:///{root / 'mlflow.db'}"
-    return tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or default
+    """Return the address of MLflow's store: the setting, else the environment's, else sqlite.
+
+    Raises ConfigError where it is none.
+    """
+    uri = address.resolve(tracking.uri, root)
+    secrecy.hide_uri(uri)
+    return uri
+
+
+def check(uri: str) -> None:
+    """Raise StorageError where a store that is a file could not be written to, nor its folders."""
+    file = address.sqlite_file(uri)
+    if file is None:
+        return
+    folder = next(folder for folder in file.parents if folder.exists())
+    try:
+        _probe(folder)
+        if file.exists():
+            file.open("r+b").close()
+        if (artifacts := file.parent / "mlartifacts").exists():
+            _probe(artifacts)
+    except OSError as error:
+        where = error.filename or folder
+        raise StorageError(
+            f"MLflow's store {file} cannot be written to: {where}: {error.strerror}; "
+            "tracking=offline needs no store."
+        ) from error
 
 
 class Uploader:
-    """The process that feeds MLflow from the journals in a folder while this one trains."""
+    """The process that feeds MLflow from the journals in a folder while this one trains.
 
-    def __init__(self, folder: Path, uri: str) -> None:
-        self._folder, self._uri = folder, uri
+    After this one it is waited for while it gets on, and `patience` seconds longer.
+    """
+
+    def __init__(self, folder: Path, uri: str, patience: float) -> None:
+        self._folder, self._uri, self._patience = folder, uri, patience
+        self._obstacle = ""
+        self._refused: list[str] = []
         # Its standard input is a pipe that closes when this process ends, in whichever way; a
         # session of its own keeps Ctrl-C from it.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "experiments.uploader", "--follow", str(folder), uri],
+            [sys.executable, "-m", "experiments.uploader", str(folder)],
+            env=os.environ | address.environment(uri),
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
 
-    def finish(self, seconds: float) -> bool:
-        """Say that nothing more comes, and wait; return whether all was uploaded."""
+    def finish(self, status: str | None = None, *, wait: bool = True) -> bool:
+        """Say that nothing more comes, and wait; return whether all was uploaded.
+
+        `status` is that of runs that could not record their own end; without one they were killed.
+        """
         assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            return self._process.wait(seconds) == 0
-        except subprocess.TimeoutExpired:
-            return False
+        with suppress(OSError):  # it may have died
+            self._process.stdin.write((status or "").encode())
+            self._process.stdin.close()
+        complete = wait and self._wait()
+        self._let_go()
+        return complete
 
     def closing_lines(self, *, complete: bool) -> list[str]:
         """Return what to type and what to open to see the run."""
-        lines = []
+        lines = [f"refused  {text}" for text in self._refused[:_SHOWN]]
+        if more := self._refused[_SHOWN:]:
+            lines.append(f"         and {len(more)} more, in {positions.FILE}")
         if not complete:
-            again = ["-m", "experiments.uploader", str(self._folder), self._uri]
-            lines.append("MLflow has not taken everything yet; nothing is lost. Finish with:")
-            lines.append(f"         {shlex.join([_program('python'), *again])}")
-        if not self._uri.startswith("http"):
-            lines.append(f"review   {server_command(self._uri)}")
-        if page := self._page():
+            why = f" ({self._obstacle})" if self._obstacle else ""
+            lines.append(f"MLflow has not taken everything yet{why}; nothing is lost.")
+            lines.append("The upload goes on by itself for some minutes; to finish it later:")
+            lines.append(f"         {address.sync_command(self._uri, self._folder)}")
+        if not address.is_server(self._uri):
+            lines.append(f"review   {address.server_command(self._uri)}")
+        position = positions.read(self._folder, address.name(self._uri))
+        if position is not None and position.mlflow_run_id:
+            page = address.page(self._uri, position.experiment_id, position.mlflow_run_id)
             lines.append(f"page     {page}")
         return lines
 
-    def _page(self) -> str | None:
-        try:
-            upload = json.loads((self._folder / UPLOAD).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return page(self._uri, upload)
+    def _let_go(self) -> None:
+        """Leave the process to itself: it may be busy with what is stuck, or earlier runs left."""
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.2)
+        self._process.returncode = self._process.returncode or 0  # else Python warns of it
+
+    def _wait(self) -> bool:
+        """Listen until the uploader is done, or has done nothing for too long."""
+        assert self._process.stdout is not None
+        pipe, rest = self._process.stdout.fileno(), b""
+        end = time.monotonic() + self._patience
+        while (left := end - time.monotonic()) > 0 and select.select([pipe], [], [], left)[0]:
+            if not (part := os.read(pipe, 65536)):
+                break  # it has ended
+            *lines, rest = (rest + part).split(b"\n")
+            for line in lines:
+                text = line.decode(errors="replace")
+                if text == link.DONE:
+                    return True
+                if not text:
+                    self._obstacle, end = "", time.monotonic() + self._patience
+                self._hear(text)
+        return False
+
+    def _hear(self, text: str) -> None:
+        if text.startswith(link.OBSTACLE):
+            self._obstacle = text.removeprefix(link.OBSTACLE)
+        if text.startswith(link.REFUSED):
+            self._refused.append(text.removeprefix(link.REFUSED))
 
 
-def page(uri: str, upload: Mapping[str, Any]) -> str:
-    """Return the address of a run's page on the server of a store."""
-    server = uri if uri.startswith("http") else "http://127.0.0.1:5000"
-    where = f"experiments/{upload['experiment_id']}/runs/{upload['mlflow_run_id']}"
-    return f"{server}/#/{where}{VIEW}"
-
-
-def server_command(uri: str) -> str:
-    """Return the command that serves a store's pages on this machine."""
-    command = [_program("mlflow"), "server", "--backend-store-uri", uri, "--port", "5000"]
-    return f"DO_NOT_TRACK=true {shlex.join(command)}"
-
-
-def _program(name: str) -> str:
-    """Return a program of this environment as it is called from the working directory."""
-    path = Path(sys.executable).with_name(name)
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+def _probe(folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(_PROBE)
+        file.flush()

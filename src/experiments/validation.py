@@ -6,10 +6,13 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, errors
 
-from experiments import bounds
+from experiments import bounds, places
 from experiments.errors import options
 from experiments.interfaces import Plugin
 from experiments.settings import Experiment
+from experiments.wording import shortened
+
+_VALUE = 100  # characters of a value that a message shows
 
 
 def problems(node: DictConfig, prefix: str = "") -> Iterator[str]:
@@ -25,13 +28,14 @@ def problems(node: DictConfig, prefix: str = "") -> Iterator[str]:
         if isinstance(value, DictConfig):
             yield from problems(value, f"{prefix}{key}.")
         elif fields and (problem := bounds.problem(fields[key], _plain(value))):
-            yield f"{prefix}{key}={value}: {problem}."
+            yield f"{prefix}{key}={shortened(str(value), _VALUE)}: {problem}."
     if issubclass(OmegaConf.get_type(node) or object, Plugin):
         yield from _refusals(node, prefix.removesuffix("."))
 
 
 def misfits(experiment: Experiment) -> Iterator[str]:
     """Yield what only the whole experiment shows to be wrong."""
+    yield from places.tracking_problems(experiment.tracking)
     rule = experiment.optimizer
     numbers = {f.name for f in dataclasses.fields(rule) if isinstance(getattr(rule, f.name), float)}
     for name in experiment.schedules:
@@ -49,8 +53,9 @@ def one_line(error: errors.OmegaConfBaseException) -> str:
     """Return omegaconf's error about one key as one line."""
     if isinstance(error, (errors.ConfigKeyError, errors.ConfigAttributeError)):
         return no_such_key(str(error.full_key), error.object_type)
-    value = "" if error.value is None else f"={error.value}"
-    return f"{error.full_key}{value}: {str(error.msg).splitlines()[0]}."
+    value = "" if error.value is None else f"={shortened(str(error.value), _VALUE)}"
+    lines = str(error.msg).splitlines() or [type(error).__name__]
+    return f"{error.full_key}{value}: {shortened(lines[0], 2 * _VALUE)}."
 
 
 def _refusals(node: DictConfig, key: str) -> Iterator[str]:

@@ -1,0 +1,67 @@
+"""The uploader's end of the two pipes to the command that started it.
+
+The one closes when the command ends, in whichever way; a word that comes before is the status of
+runs that the command left open. Through the other the uploader says how it fares: an empty line
+whenever something was done, and lines that begin with one of the words below.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+DONE = "done"  # everything is uploaded
+OBSTACLE = "obstacle "  # and why nothing goes on just now
+REFUSED = "refused "  # and what MLflow does not take
+STATUSES = ("FINISHED", "FAILED", "KILLED")
+_LONGEST_START = 120.0  # seconds that loading MLflow and making a store may take
+
+
+class Link:
+    """Hears from the command when it ends, and tells it what happens from then on."""
+
+    def __init__(self, source: int, sink: int) -> None:
+        self._source, self._sink = source, sink
+        os.set_blocking(sink, False)
+        self.closed = threading.Event()
+        self.status: str | None = None
+        self.since = time.monotonic()  # when something was last done
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def beat(self) -> None:
+        """Say that something was done."""
+        self.since = time.monotonic()
+        self.tell("")
+
+    def tell(self, line: str) -> None:
+        """Tell the command, if it has ended and still listens."""
+        if self.closed.is_set():
+            with suppress(OSError):  # it has gone
+                os.write(self._sink, f"{line[:4000]}\n".encode())
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Say meanwhile that something goes on, though nothing is done yet."""
+        over = threading.Event()
+
+        def tick() -> None:
+            end = time.monotonic() + _LONGEST_START
+            while not over.wait(0.5) and time.monotonic() < end:
+                self.tell("")
+
+        thread = threading.Thread(target=tick, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _listen(self) -> None:
+        word = b""
+        while part := os.read(self._source, 64):
+            word += part
+        text = word.decode(errors="replace").strip()
+        self.status = text if text in STATUSES else None
+        self.closed.set()

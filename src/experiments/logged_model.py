@@ -1,0 +1,52 @@
+"""A run's model in MLflow, which MLflow can load and serve without this machine's files."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow.pyfunc
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.types import Schema, TensorSpec
+
+from experiments.journal import Event
+from experiments.store import patient
+
+_PACKAGES = ("torch", "torchvision", "omegaconf", "safetensors", "numpy")
+
+
+def add(client: MlflowClient, run: str, event: Event, checkpoint: Path, code: Path) -> None:
+    """Log a checkpoint with the code that makes a model of it, unless the run has its model."""
+    if _has_model(client, run):
+        return
+    inputs = TensorSpec(np.dtype("float32"), (-1, *event["input_shape"]))
+    outputs = TensorSpec(np.dtype("float32"), (-1, event["outputs"]))
+    with patient():
+        Model.log(
+            artifact_path=None,
+            name="model",
+            flavor=mlflow.pyfunc,
+            run_id=run,
+            python_model=str(Path(__file__).with_name("served.py")),
+            artifacts={"checkpoint": str(checkpoint)},
+            signature=ModelSignature(inputs=Schema([inputs]), outputs=Schema([outputs])),
+            code_paths=[str(Path(__file__).parent), *map(str, sorted(code.iterdir()))],
+            pip_requirements=[f"{name}=={version(name)}" for name in _PACKAGES],
+        )
+
+
+def _has_model(client: MlflowClient, run: str) -> bool:
+    """Say whether a run has a whole model, and remove what an upload that was cut off left."""
+    for output in client.get_run(run).outputs.model_outputs:
+        try:
+            model = client.get_logged_model(output.model_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # removed before
+                continue
+            raise
+        if model.status == LoggedModelStatus.READY:
+            return True
+        client.delete_logged_model(output.model_id)
+    return False

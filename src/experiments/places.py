@@ -1,0 +1,89 @@
+"""Where a run may write: below the declared output folder, and nowhere else."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.settings import Experiment, Tracking, TrackingMode
+
+_LONGEST = 250  # bytes of a file's name
+
+
+def problems(
+    experiment: Experiment, hydra: DictConfig, *, multirun: bool, scratch: Path
+) -> Iterator[str]:
+    """Yield what is wrong with the folders that Hydra would make, each as one line.
+
+    `scratch` is the folder of a sweep that keeps nothing, which goes when the sweep ends.
+    """
+    output = Path(experiment.output)
+    if fault := _fault(output):
+        yield f"output={output}: {fault}."
+        return
+    key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
+    folder = Path(hydra.sweep.dir if multirun else hydra.run.dir)
+    silent = experiment.tracking.mode is TrackingMode.none
+    if fault := _fault(folder):
+        yield f"{key}={folder}: {fault}."
+    elif silent and multirun:
+        if folder.exists() or not (folder == scratch or _is_below(folder, output)):
+            yield f"{key}={folder}: tracking=none removes it after the sweep; leave it as it is."
+    elif not _is_below(folder, output) and not (silent and _keeps_nothing(hydra, folder)):
+        yield f"{key}={folder} is not below output={output}; everything written must be."
+
+
+def tracking_problems(tracking: Tracking) -> Iterator[str]:
+    """Yield what is wrong with the names that MLflow files a run under."""
+    for key in ("experiment", "name"):
+        text = getattr(tracking, key)
+        if text is None:
+            continue
+        if not text.strip() or not text.isprintable() or len(text) > _LONGEST:
+            yield (
+                f"tracking.{key}={text}: must be one printable line "
+                f"of at most {_LONGEST} characters."
+            )
+    # MLflow keeps an experiment's artifacts in a folder of this name.
+    parts = tracking.experiment.split("/")
+    long = any(len(os.fsencode(part)) > _LONGEST for part in parts)
+    if long or any(part.strip() in ("", ".", "..") for part in parts) or "\\" in "".join(parts):
+        yield f"tracking.experiment={tracking.experiment}: must be usable as a folder's name."
+
+
+def _keeps_nothing(hydra: DictConfig, folder: Path) -> bool:
+    """Say whether Hydra makes neither a folder nor a file for a run."""
+    logging = OmegaConf.to_container(hydra.job_logging, resolve=False)
+    assert isinstance(logging, dict)
+    users = [logging["root"] or {}, *(logging.get("loggers") or {}).values()]
+    used = {name for user in users for name in user.get("handlers") or ()}
+    handlers = (logging.get("handlers") or {}).items()
+    files = [
+        name
+        for name, handler in handlers
+        if "filename" in handler and (name in used or not handler.get("delay"))
+    ]
+    return folder.is_dir() and hydra.output_subdir is None and not files
+
+
+def _is_below(folder: Path, output: Path) -> bool:
+    """Say whether a folder lies in another one, where links lead to."""
+    inner, outer = os.path.realpath(folder), os.path.realpath(output)
+    return inner != outer and os.path.commonpath([inner, outer]) == outer
+
+
+def _fault(folder: Path) -> str | None:
+    """Say why there can be no such folder."""
+    try:
+        names = [os.fsencode(part) for part in folder.parts]
+    except UnicodeEncodeError:
+        return "the system has no name for it"
+    if any(b"\0" in name or len(name) > _LONGEST for name in names):
+        return f"a name has at most {_LONGEST} bytes, none of them zero"
+    there = next(
+        parent
+        for parent in (folder.absolute(), *folder.absolute().parents)
+        if os.path.lexists(parent)
+    )
+    return None if there.is_dir() else f"{there} is no folder"

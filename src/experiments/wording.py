@@ -1,0 +1,13 @@
+"""Text of users as it can stand in one line of a message."""
+
+_LONGEST = 440  # characters, so that a whole line with what stands around it is under 500
+
+
+def shortened(text: str, most: int = _LONGEST) -> str:
+    """Return text on one line, with escapes for what does not print, cut in the middle if long."""
+    line = " ".join(text[: 8 * most].split()) + (" ..." if len(text) > 8 * most else "")
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    if len(line) <= most:
+        return line
+    tail = most // 3
+    return f"{line[: most - tail - 5]} ... {line[-tail:]}"
