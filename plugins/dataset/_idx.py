@@ -18,7 +18,7 @@ from plugins.dataset import _paths
 LARGEST = 2**30  # bytes, packed or unpacked; the largest known file (EMNIST by class) has 0.55e9
 _CHUNK = 2**20  # bytes of a packed file that are read at a time
 # Images are packed to a third. More than this many times as much, of more than so many bytes, is
-# made to fill the memory, by gzip or by holes in the file.
+# made to fill the memory.
 _DENSEST, _HARMLESS = 100, 2**25
 _GZIP = zlib.MAX_WBITS | 16
 
@@ -52,12 +52,10 @@ def read(path: Path, dimensions: int) -> Tensor:
     """
     shape = sizes(path, dimensions)
     start, count = 4 + 4 * dimensions, math.prod(shape)
-    stored = _paths.stored(path)
-    if count > max(_HARMLESS, _DENSEST * stored):
+    size = _paths.size(path, most=LARGEST)
+    if path.suffix == ".gz" and count > max(_HARMLESS, _DENSEST * size):
         least = count // _DENSEST
-        raise DataError(
-            f"{path}: expected {least} bytes or more of {count} values, found {stored}."
-        )
+        raise DataError(f"{path}: expected {least} bytes or more of {count} values, found {size}.")
     data, whole = _content(path, start + count + 1)
     if (found := len(data) - start) != count:
         more = " or more" if found > count else ""

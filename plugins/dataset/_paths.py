@@ -4,6 +4,10 @@ from pathlib import Path
 
 from experiments import DataError
 
+# Holes in a file cost nothing to make, and memory to read: so many times what is on the disk, where
+# it is more than so many bytes.
+_DENSEST, _HARMLESS = 100, 2**25
+
 
 def locate(name: str, *parts: str) -> Path:
     """Return the path of `parts` below `name`, whose `~` is the user's home.
@@ -29,18 +33,15 @@ def size(path: Path, *, most: int, within: Path | None = None) -> int:
             raise DataError(f"{path}: expected a file of this folder, found a link out of it.")
         if not path.is_file():
             raise DataError(f"{path}: expected a file, found none.")
-        found = path.stat().st_size
+        status = path.stat()
+        found, stored = status.st_size, status.st_blocks * 512  # 0 where it is not told
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
     if found > most:
         raise DataError(f"{path}: expected at most {most} bytes, found {found}.")
+    if 0 < stored < found // _DENSEST and found > _HARMLESS:
+        raise DataError(f"{path}: expected {found} bytes, found {stored} and holes.")
     return found
-
-
-def stored(path: Path) -> int:
-    """Return how many bytes of a file are on the disk, which holes in it are not."""
-    status = path.stat()
-    return min(status.st_size, status.st_blocks * 512 or status.st_size)  # some tell no blocks
 
 
 def leaves(path: Path, folder: Path) -> bool:

@@ -21,7 +21,7 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".t
 # program.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _PIXELS = 2**26  # of 8 bytes while they are decoded: more than cameras take
-_LARGEST = 2**27  # bytes of a file
+_LARGEST = 2**28  # bytes of a file
 
 
 class Pictures(data.Dataset[tuple[Tensor, int]]):

@@ -18,7 +18,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from experiments import config, journal, resuming, runner, tracking
+from experiments import config, discovery, journal, resuming, runner, sources, tracking
 from experiments.config import Plan
 from experiments.errors import (
     ConfigError,
@@ -75,9 +75,19 @@ class Call:
         if folder is None:
             return self.run()
         overrides = resuming.overrides(folder, self.overrides)
+        self._discover(overrides)
         plan = config.plan(self.root, self.config_name, overrides, multirun=False)
         call = dataclasses.replace(self, overrides=overrides, plan=plan)
         return call.go_on(folder)
+
+    def _discover(self, overrides: Sequence[str]) -> None:
+        """Find the plugins of folders that a run's command named, and this one does not."""
+        known, folders = (
+            sources.check(self.root, self.config_name, lines)
+            for lines in (self.overrides, overrides)
+        )
+        discovery.discover(self.root, [folder for folder in folders if folder not in known])
+        config.publish(self.root, self.run_id)
 
     def go_on(self, folder: Path) -> int:
         """Train on in the folder of a run."""

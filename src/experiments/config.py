@@ -1,7 +1,6 @@
 """From a command line and `conf/` to a typed Experiment that holds the chosen plugins."""
 
 import copy
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,15 +15,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig, EnumNode, Node, OmegaConf, errors, open_dict, read_write
-from omegaconf.resolvers import oc
+from omegaconf import DictConfig, OmegaConf, errors, open_dict, read_write
 
 from experiments import (
     discovery,
     places,
     registry,
     screening,
-    secrecy,
     sizes,
     sources,
     validation,
@@ -56,7 +53,7 @@ def publish(root: Path, run_id: str) -> None:
             package = f"{kind}.{name}" if kind in SEVERAL else kind
             store.store(group=kind, name=name, node=plugin, package=package)
     sources.bound()
-    OmegaConf.register_new_resolver("oc.env", _environment, replace=True)
+    OmegaConf.register_new_resolver("oc.env", sources.environment, replace=True)
     for parser in ("oc.create", "oc.decode"):  # of text, which could stand for anything
         OmegaConf.clear_resolver(parser)
     OmegaConf.register_new_resolver("checkout", lambda: str(root), replace=True)
@@ -108,7 +105,8 @@ def translated(error: BaseException) -> ConfigError:
         return ConfigError("The settings refer to each other in a circle, or are too deep.")
     if isinstance(error, OverrideParseException):
         line = shortened(error.override, 200)
-        return ConfigError(f"'{line}' is no setting of the form key=value.")
+        hint = "other characters than plain ones need quotes, key='value'"
+        return ConfigError(f"'{line}' is no setting of the form key=value; {hint}.")
     cause, setting = error, str(error).partition("Error merging override ")[2]
     while cause.__cause__ is not None:
         cause = cause.__cause__
@@ -171,16 +169,6 @@ def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
             build(_without_hydra(_changed(bare, name, first, line)))
     varied = frozenset(key for key, lines in choices.items() if len(lines) > 1)
     return _planned(base, multirun=True, varied=varied)
-
-
-def _environment(key: str, *default: Any, _node_: Node) -> Any:
-    """Return a variable of the environment, which is hidden unless it is one of our names."""
-    value = oc.env(key, *default)
-    known = _node_.enum_type.__members__ if isinstance(_node_, EnumNode) else ()
-    names = {name for kind in registry.KINDS for name in registry.plugins(kind)}
-    if key in os.environ and value not in known and value not in names:
-        secrecy.hide(os.environ[key], f"${{oc.env:{key}}}")
-    return value
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:

@@ -117,7 +117,6 @@ class Runs:
         if self._client is None:
             with self._command.starting():
                 self._client = open_store(self._uri)
-            self._command.beat()
         return self._client
 
     def _leftovers(self) -> Iterator[None]:

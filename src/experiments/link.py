@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+STARTING = "starting"  # MLflow is loaded, or a store made, which takes seconds
 DONE = "done"  # everything is uploaded
 OBSTACLE = "obstacle "  # and why nothing goes on just now
 REFUSED = "refused "  # and what MLflow does not take
@@ -48,7 +49,7 @@ class Link:
         def tick() -> None:
             end = time.monotonic() + _LONGEST_START
             while not over.wait(0.5) and time.monotonic() < end:
-                self.tell("")
+                self.tell(STARTING)
 
         thread = threading.Thread(target=tick, daemon=True)
         thread.start()

@@ -81,6 +81,8 @@ def _fault(folder: Path) -> str | None:
         return "the system has no name for it"
     if any(b"\0" in name or len(name) > _LONGEST for name in names):
         return f"a name has at most {_LONGEST} bytes, none of them zero"
+    if "${" in str(folder):
+        return "Hydra would take ${ for a reference"
     there = next(
         parent
         for parent in (folder.absolute(), *folder.absolute().parents)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable
 from typing import TypeVar, dataclass_transform
 
@@ -23,6 +24,8 @@ KINDS: dict[str, type[Plugin]] = {
     "augment": interfaces.Augment,
 }
 
+# It stands in command lines, in files' names and in dotted keys.
+_NAME = re.compile(r"\w[\w-]{0,99}")
 _plugins: dict[str, dict[str, type[Plugin]]] = {kind: {} for kind in KINDS}
 _names: dict[type[Plugin], str] = {}
 
@@ -31,13 +34,16 @@ _names: dict[type[Plugin], str] = {}
 def register(name: str) -> Callable[[type[P]], type[P]]:
     """Make the class a dataclass and file it under its kind and `name`.
 
-    Raises ConfigError where another file has taken the name, TypeError where the class derives
-    from no kind's base class.
+    Raises ConfigError where another file has taken the name or it is no plain one, TypeError where
+    the class derives from no kind's base class.
     """
 
     def file(cls: type[P]) -> type[P]:
         plugin = dataclasses.dataclass(kw_only=True, slots=True)(cls)
         kind = kind_of(plugin)
+        if not _NAME.fullmatch(name):
+            told = f"{kind}={name!a} of {source(plugin)}"
+            raise ConfigError(f"{told}: a plugin's name is made of letters, digits, _ and -.")
         taken = _plugins[kind].get(name)
         if taken is not None and source(taken) != source(plugin):
             raise ConfigError(

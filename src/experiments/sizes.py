@@ -20,6 +20,7 @@ _DEPTH = 40  # brackets within brackets, and levels of a YAML file
 _FILE = 200_000  # characters of a YAML file
 _NODES = 10_000  # values of a YAML file with its aliases written out
 _EXPANDED = 100_000  # references that all references together may come to
+_LAYERED = re.compile(r"\*[\w-]|^ {40}|(- ){8}", re.MULTILINE)
 # What refers to another setting, and not to what has no references itself.
 _REFERENCE = re.compile(r"\$\{(?!(?:run_id|checkout|scratch|now|oc\.env|python_version):)")
 
@@ -40,8 +41,8 @@ def check_yaml(path: Path) -> None:
     if size > _FILE:
         raise ConfigError(f"{path} has {size} bytes; at most {_FILE}.")
     text = path.read_text(encoding="utf-8")
-    # Few files have an alias or many brackets, and looking for them is faster than parsing.
-    if not re.search(r"\*\w|^ {40}|(\[|\{|- )((\s|\")*(\[|\{|- )){5}", text, re.MULTILINE):
+    # Few files have aliases or many levels, and looking for them is faster than parsing.
+    if text.count("[") + text.count("{") <= _DEPTH and not _LAYERED.search(text):
         return
     nodes, depth = _expanded(text, path)
     if nodes > _NODES:
@@ -82,6 +83,8 @@ def _line_problem(line: str) -> str | None:
         return f"it has {line.count(',') + 1} items; at most {_ITEMS}"
     if any("\ud800" <= c <= "\udfff" or c == "\0" for c in line):
         return "it has a character that is no text"
+    if re.search(r"\d{1000}", line):
+        return "it has a number of more than 1000 digits"
     depth = deepest = 0
     for bracket in re.findall(r"[\[({})\]]", line):
         depth += 1 if bracket in "[({" else -1

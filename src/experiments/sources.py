@@ -1,5 +1,6 @@
 """Where configuration is read from: YAML files of a bounded size, in folders and nowhere else."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, EnumNode, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from omegaconf.resolvers import oc
 from yaml import YAMLError
 
-from experiments import secrecy, sizes
+from experiments import registry, secrecy, sizes
 from experiments.errors import ConfigError
 
 _SEARCHPATH = "hydra.searchpath"
@@ -43,9 +45,8 @@ def check(root: Path, name: str, lines: Sequence[str], folder: str | None = None
 
     `folder` is that of `--config-dir`. Raises ConfigError.
     """
-    if folder is not None and not Path(folder).is_dir():
-        raise ConfigError(f"--config-dir {folder} is no folder.")
     sizes.check_lines([*lines, name, folder or ""])
+    _check_folders("--config-dir ", [] if folder is None else [folder])
     for line in lines:
         secrecy.hide_uri(line)
     primary = _primary(root, name)
@@ -61,13 +62,25 @@ def check(root: Path, name: str, lines: Sequence[str], folder: str | None = None
     for place in places:
         if "://" in place and not place.startswith("file://"):
             raise ConfigError(f"{_SEARCHPATH}={place}: only a folder is read, as file://FOLDER.")
-    return _strings(plugin_path, "plugin_path")
+    folders = _strings(plugin_path, "plugin_path")
+    _check_folders("plugin_path=", folders)
+    return folders
 
 
 def searchpath(folder: str) -> str:
     """Return the setting that stands for `--config-dir`."""
     place = QuotedString(f"file://{Path(folder).resolve()}", Quote.single)
     return f"{_SEARCHPATH}=[{place.with_quotes()}]"
+
+
+def environment(key: str, *default: Any, _node_: Node) -> Any:
+    """Return a variable of the environment, which is hidden unless it is one of our names."""
+    value = oc.env(key, *default)
+    known = _node_.enum_type.__members__ if isinstance(_node_, EnumNode) else ()
+    names = {name for kind in registry.KINDS for name in registry.plugins(kind)}
+    if key in os.environ and value not in known and value not in names:
+        secrecy.hide(os.environ[key], f"${{oc.env:{key}}}")
+    return value
 
 
 def _primary(root: Path, name: str) -> DictConfig:
@@ -93,6 +106,16 @@ def _parsed(lines: Sequence[str], keys: Sequence[str]) -> list[Override]:
             except (HydraException, ValueError):
                 continue
     return found
+
+
+def _check_folders(key: str, folders: Sequence[str]) -> None:
+    for folder in folders:
+        try:
+            there = Path(folder).expanduser().is_dir()
+        except (OSError, RuntimeError):  # of a name too long, of a user who does not exist
+            there = False
+        if not there:
+            raise ConfigError(f"{key}{folder} is no folder.")
 
 
 def _check(path: Path) -> None:

@@ -57,13 +57,14 @@ class Sweep:
             status = "FAILED"
         try:
             if jobs:
-                self._publish(jobs)
+                # Figures take seconds, in which whoever has interrupted a sweep would wait.
+                self._publish(jobs, draw=status != "KILLED")
         finally:
             self._tracker.add("end", status=status)
             self._tracker.close()
         return jobs
 
-    def _publish(self, jobs: Sequence[Job]) -> None:
+    def _publish(self, jobs: Sequence[Job], *, draw: bool) -> None:
         header, rows = table(jobs)
         log.info("\n%s\n", text_table(header, rows))
         markdown = markdown_table(header, rows)
@@ -73,7 +74,8 @@ class Sweep:
         if best.result.status == "finished":
             monitor, value = best.result.monitor, best.result.value
             self._tracker.metrics(0, {f"best/{monitor}": value})
-            self._draw(jobs, monitor)
+            if draw:
+                self._draw(jobs, monitor)
         command = provenance.command(self._arguments)
         note = f"{markdown}\n\nAgain: `{command}`"
         self._tracker.add("tags", values={"mlflow.note.content": note})

@@ -17,6 +17,7 @@ from experiments.errors import StorageError
 from experiments.settings import Tracking
 
 _PROBE = b"\0" * 4096  # bytes that a place must take to be called writable
+_FIRST_ANSWER = 3.0  # seconds that a store is given after the uploader has started late
 _SHOWN = 3  # things that MLflow refused
 
 
@@ -123,16 +124,21 @@ class Uploader:
                 text = line.decode(errors="replace")
                 if text == link.DONE:
                     return True
-                if not text:
-                    self._obstacle, end = "", time.monotonic() + self._patience
-                self._hear(text)
+                end = max(end, time.monotonic() + self._hear(text))
         return False
 
-    def _hear(self, text: str) -> None:
+    def _hear(self, text: str) -> float:
+        """Take up what the uploader says, and return for how long that lets it be waited for."""
         if text.startswith(link.OBSTACLE):
             self._obstacle = text.removeprefix(link.OBSTACLE)
         if text.startswith(link.REFUSED):
             self._refused.append(text.removeprefix(link.REFUSED))
+        if text == link.STARTING:
+            return min(_FIRST_ANSWER, self._patience)
+        if not text:
+            self._obstacle = ""
+            return self._patience
+        return 0.0
 
 
 def _probe(folder: Path) -> None:

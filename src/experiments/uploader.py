@@ -20,13 +20,14 @@ LOG = "uploader.log"
 def main() -> int:
     """Upload the runs in the folder that the command line names, and return the exit status."""
     folder, uri = Path(sys.argv[1]), os.environ[address.VARIABLE]
+    os.environ |= address.environment(uri)
     secrecy.hide_environment(os.environ)
-    logging.basicConfig(handlers=[logging.FileHandler(folder / LOG, delay=True)])
+    file = logging.FileHandler(folder / LOG, delay=True)
+    logging.basicConfig(handlers=[file], format="%(asctime)s %(levelname)s %(message)s")
     command = Link(sys.stdin.fileno(), os.dup(sys.stdout.fileno()))
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # MLflow prints
     with command.starting():
         from experiments.following import follow  # it loads MLflow, which takes seconds
-    command.beat()
     return 0 if follow(folder, uri, command) else 1
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, errors
 
@@ -35,6 +35,9 @@ def problems(node: DictConfig, prefix: str = "") -> Iterator[str]:
 
 def misfits(experiment: Experiment) -> Iterator[str]:
     """Yield what only the whole experiment shows to be wrong."""
+    if wrong := next(_ill_typed(experiment), None):
+        yield wrong
+        return
     yield from places.tracking_problems(experiment.tracking)
     rule = experiment.optimizer
     numbers = {f.name for f in dataclasses.fields(rule) if isinstance(getattr(rule, f.name), float)}
@@ -56,6 +59,22 @@ def one_line(error: errors.OmegaConfBaseException) -> str:
     value = "" if error.value is None else f"={shortened(str(error.value), _VALUE)}"
     lines = str(error.msg).splitlines() or [type(error).__name__]
     return f"{error.full_key}{value}: {shortened(lines[0], 2 * _VALUE)}."
+
+
+def _ill_typed(experiment: Experiment) -> Iterator[str]:
+    """Yield the parts that are of another type, as omegaconf lets a reference to one be."""
+    for name, hint in get_type_hints(Experiment).items():
+        value, wanted = getattr(experiment, name), get_origin(hint) or hint
+        if wanted not in (dict, list) and not dataclasses.is_dataclass(wanted):
+            continue  # a plain value, whose type omegaconf keeps to
+        parts = {name: (value, wanted)}
+        if isinstance(value, dict) and wanted is dict:
+            item = get_args(hint)[1]
+            parts |= {f"{name}.{key}": (part, item) for key, part in value.items()}
+        for key, (part, cls) in parts.items():
+            if not isinstance(part, cls):
+                told = shortened(str(part), _VALUE)
+                yield f"{key}={told}: must be of the type {cls.__name__}."
 
 
 def _refusals(node: DictConfig, key: str) -> Iterator[str]:

@@ -34,8 +34,8 @@ from experiments.provenance import Identity
 from experiments.settings import Experiment
 
 OFTEN = [
-    *("optimizer=adam", "checkpoint.every=2", "checkpoint.unit=step", "evaluate.unit=step"),
-    *("evaluate.every=3", "max_steps=18", "log_every=2"),
+    *("optimizer=adam", "optimizer.lr=0.03", "checkpoint.every=2", "checkpoint.unit=step"),
+    *("evaluate.unit=step", "evaluate.every=2", "max_steps=18", "log_every=3"),
 ]
 # Dropout draws from torch's own generator; a large model is long in writing.
 SETTINGS = {
@@ -172,9 +172,10 @@ def written_in_place() -> None:
     """Write every checkpoint to its final name at once."""
 
     def save(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+        dense = {name: tensor.contiguous() for name, tensor in tensors.items()}
         text = json.dumps(facts)
-        digest = checkpoint._digest(tensors, text)
-        path.write_bytes(serialise(tensors, {"facts": text, "sha256": digest}))
+        digest = checkpoint._digest(dense, text)
+        path.write_bytes(serialise(dense, {"facts": text, "sha256": digest}))
 
     def write(self: Keeper, name: str, tensors: Any, facts: Any) -> None:
         self._sync()
@@ -214,17 +215,19 @@ MUTANTS: dict[str, Callable[[], None]] = {
 
 
 def main() -> None:
-    """Kill as often as asked, or until a violation is found where a mutant is to be found."""
+    """Kill as often as asked, or until a violation of the kind that is looked for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--mutant", default="none")
+    parser.add_argument("--until", default="", help="a kind of violation")
     asked = parser.parse_args()
     discover(ROOT)
     torch.set_num_threads(1)
     # The checkout is the same for all of them, though somebody may be editing it meanwhile.
     provenance._run_git = functools.cache(provenance._run_git)
+    provenance.tags(ROOT, []), provenance.patch(ROOT)
     provenance._digest = lambda _: "same"  # type: ignore[assignment]
     MUTANTS[asked.mutant]()
     watch = Watch(("saving", "appending", "evaluating"))
@@ -232,15 +235,15 @@ def main() -> None:
     watch.mark(Journal, "add", "appending")
     watch.mark(training, "evaluate", "evaluating")
     killer = Killer(watch, asked.seed)
-    print(json.dumps(rounds(killer, asked.folder, asked.kills, asked.mutant).facts()))
+    print(json.dumps(rounds(killer, asked).facts()))
 
 
-def rounds(killer: Killer, folder: Path, kills: int, mutant: str) -> Report:
-    """Alternate between the settings until there were so many kills, or a mutant is found."""
+def rounds(killer: Killer, asked: argparse.Namespace) -> Report:
+    """Choose between the settings, round by round, until that is enough."""
     start, report = time.monotonic(), killer.report
-    settings = [Rounds(name, folder, killer) for name in SETTINGS]
+    settings = [Rounds(name, asked.folder, killer) for name in SETTINGS]
     chance = random.Random(0)
-    while report.kills < kills and not (mutant != "none" and report.violations):
+    while report.kills < asked.kills and not report.has(asked.until):
         chance.choice(settings).one(report.rounds)
     report.seconds = time.monotonic() - start
     return report

@@ -28,6 +28,10 @@ class Report:
     during: Counter[str] = field(default_factory=Counter)  # what a kill cut off
     violations: list[str] = field(default_factory=list)
 
+    def has(self, kind: str) -> bool:
+        """Say whether a violation of a kind was found."""
+        return bool(kind) and any(f": {kind}" in text for text in self.violations)
+
     def facts(self) -> dict[str, Any]:
         """Return the report as plain data."""
         return vars(self)

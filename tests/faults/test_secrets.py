@@ -37,16 +37,16 @@ class Telling(Model):
         print("printed", self.word, file=sys.stderr)
         logging.getLogger("telling").warning("logged %s", self.word)
         warnings.warn(f"warned of {self.word}")
-        try:
-            raise KeyError(self.word)
-        except KeyError:
-            logging.getLogger("telling").exception("caught")
-        self.weights = torch.zeros(spec.features, spec.outputs, requires_grad=True)
-        return Network({"weights": self.weights}, self.forward)
+        weights = torch.zeros(spec.features, spec.outputs, requires_grad=True)
+        return Network({"weights": weights}, self.forward)
 
     def forward(self, params, inputs):
         if self.fails and len(inputs) > 2 and torch.is_grad_enabled():
             raise ZeroDivisionError(f"the word was {self.word}")
+        try:
+            raise KeyError(self.word)
+        except KeyError:
+            logging.getLogger("telling").exception("caught %s", self.word)
         return inputs.flatten(1) @ params["weights"]
 '''
 
@@ -101,8 +101,8 @@ def test_a_setting_from_the_environment_is_stored_as_its_variable(
     assert done.returncode == 0, done.stderr
     assert found(done, out, [canary]) == []
     assert done.stdout.count(b"printed ${oc.env:WORD}") == 1
-    assert b"logged ${oc.env:WORD}" in done.stdout
-    assert done.stderr.count(b"${oc.env:WORD}") >= 2
+    assert b"caught ${oc.env:WORD}\nTraceback" in done.stdout
+    assert done.stderr.count(b"${oc.env:WORD}") >= 3
     (run,) = out.glob("*/journal.jsonl")
     start = next(journal.read(run))[0]
     assert start["config"]["model"]["word"] == "${oc.env:WORD}"
@@ -128,8 +128,8 @@ def test_a_failure_tells_the_variable(canary: str, plugins: str, tmp_path: Path)
 @pytest.mark.process
 def test_a_sweep_tells_the_variable(plugins: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    wanted = ["-m", "model=telling", "model.word=${oc.env:WORD}", "model.fails=true,false"]
-    done = _run(out, plugins, *wanted, "tracking=offline", variables={"WORD": CANARIES[0]})
+    wanted = ["model=telling", "model.word=${oc.env:WORD}", "model.fails=true,false"]
+    done = _run(out, "-m", plugins, *wanted, "tracking=offline", variables={"WORD": CANARIES[0]})
     assert done.returncode == 1
     assert found(done, out, CANARIES[:1]) == []
 
@@ -225,7 +225,7 @@ def test_an_address_is_shown_without_its_password() -> None:
         "postgresql://u:p@w@h/db": "postgresql://***@h/db",
         "mysql://h/db?user=a&password=p&x=1": "mysql://h/db?user=a&password=***&x=1",
         "sqlite:////home/me@work/mlflow.db": "sqlite:////home/me@work/mlflow.db",
-        "http://h:5000/x@y": "http://h:5000/x@y",
+        "http://h:5000/x@y": "http://***@y",  # for a database it could be a password
         "": "",
         "://@": "://***@",
         "nonsense": "nonsense",

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 import uploads
-from proxy import proxy
+from proxy import Proxy, proxy
 
 from experiments import journal
 
@@ -27,7 +26,7 @@ WAIT = 5.0  # seconds that a command waits for an upload that is stuck: the defa
 # Beside the wait, a run evaluates, writes its files and checks that the uploader still runs.
 SLACK = 2.0
 STEPS = 4184
-PAUSE = 0.002  # seconds after each step, so that there is time for a fault
+PAUSE = 0.001  # seconds after each step, so that there is time for a fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +109,22 @@ def train(
     folder: Path,
     *more: str,
     steps: int = STEPS,
-    during: Callable[[], None] | None = None,
+    fault: Callable[[Path], None] | None = None,
 ) -> Trained:
-    """Run the command; `during` is called beside it."""
-    log, result = folder / "log", folder / "facts.json"
+    """Run the command, which waits after its 200th step until the fault has begun.
+
+    The fault is given the folder of runs, in which the uploader has begun its work or will.
+    """
+    log, result, gate = folder / "log", folder / "facts.json", folder / "gate"
     folder.mkdir(exist_ok=True)
     wanted = [*uploads.SHORT, "epochs=10000", f"max_steps={steps}", "evaluate.every=20"]
     wanted += [f"output={folder}/runs", *more]
-    process = uploads.started(uploads.train, wanted, str(result), PAUSE, log=log)
-    beside = threading.Thread(target=during) if during else None
-    if beside:
-        beside.start()
+    arguments = (wanted, str(result), PAUSE, str(gate) if fault else "")
+    process = uploads.started(uploads.train, *arguments, log=log)
+    if fault:
+        fault(folder / "runs")
+        gate.touch()
     done = uploads.finished(process, log)
-    if beside:
-        beside.join()
     (run,) = (folder / "runs").iterdir()
     return Trained(run, done, json.loads(result.read_text()))
 
@@ -153,19 +154,24 @@ def has_all(store: Path, run: Path) -> bool:
 
 
 def test_an_absent_server_is_waited_for_5_seconds_and_nothing_is_lost(
-    tmp_path: Path, store: Path
+    tmp_path: Path, store: Path, rounds: Callable[[int, int], int]
 ) -> None:
     uri = f"http://127.0.0.1:{free_port()}"
+
+    def fault(runs: Path) -> None:
+        assert uploads.eventually(lambda: any(runs.glob("*/uploader.log")))
+
     with uploads.reaped(tmp_path):
-        trained = train(tmp_path / "run", f"tracking.uri={uri}", steps=400)
-    assert trained.done.status == 0
+        trained = train(
+            tmp_path / "run", f"tracking.uri={uri}", steps=rounds(STEPS, 400), fault=fault
+        )
+    assert (trained.done.status, trained.done.err) == (0, "")
     assert WAIT <= trained.facts["after"] <= WAIT + SLACK
     lines = trained.done.out.splitlines()
     (told,) = (line for line in lines if "MLflow has not taken everything" in line)
     assert "Connection refused" in told
     (command,) = (line for line in lines if " sync " in line)
     assert command.split()[-3:] == [str(trained.run), "--uri", uri]
-    assert trained.done.err == ""
 
     # What the line says to type, which finds no server yet, and then another store.
     absent = uploads.sync(trained.run, "--uri", uri, log=tmp_path / "log")
@@ -182,13 +188,10 @@ def test_a_server_that_fails_for_good(
     tmp_path: Path, server: Server, baseline: float, mode: str
 ) -> None:
     with proxy(server.port) as between:
-
-        def fail() -> None:
-            assert uploads.eventually(lambda: between.requests > 10)
-            between.mode = mode
-
         with uploads.reaped(tmp_path):
-            trained = train(tmp_path / "run", f"tracking.uri={between.uri}", during=fail)
+            trained = train(
+                tmp_path / "run", f"tracking.uri={between.uri}", fault=failing(between, mode)
+            )
         check(trained, baseline)
         assert trained.facts["after"] <= WAIT + SLACK
         assert "MLflow has not taken everything" in trained.done.out
@@ -204,16 +207,10 @@ def test_a_server_that_fails_for_good(
 def test_a_server_that_is_well_again_in_time(
     tmp_path: Path, server: Server, baseline: float, mode: str
 ) -> None:
-    with proxy(server.port) as between:
-
-        def fail() -> None:
-            assert uploads.eventually(lambda: between.requests > 10)
-            between.mode = mode
-            time.sleep(3)
-            between.mode = "slow" if mode == "slow" else "pass"
-
-        with uploads.reaped(tmp_path):
-            trained = train(tmp_path / "run", f"tracking.uri={between.uri}", during=fail)
+    seconds = None if mode == "slow" else 3.0
+    with proxy(server.port) as between, uploads.reaped(tmp_path):
+        fault = failing(between, mode, seconds)
+        trained = train(tmp_path / "run", f"tracking.uri={between.uri}", fault=fault)
         check(trained, baseline)
     assert "MLflow has not taken everything" not in trained.done.out
     assert has_all(server.store, trained.run)
@@ -223,12 +220,12 @@ def test_a_server_that_is_well_again_in_time(
 def test_a_server_that_is_killed_and_started_again_later(
     tmp_path: Path, server: Server, baseline: float
 ) -> None:
-    def fail() -> None:
-        assert uploads.eventually(lambda: has_begun(server.store, tmp_path / "run" / "runs"))
+    def fault(runs: Path) -> None:
+        assert uploads.eventually(lambda: has_begun(server.store, runs))
         server.kill()
 
     with uploads.reaped(tmp_path):
-        trained = train(tmp_path / "run", f"tracking.uri={server.uri}", during=fail)
+        trained = train(tmp_path / "run", f"tracking.uri={server.uri}", fault=fault)
     check(trained, baseline)
     assert trained.facts["after"] <= WAIT + SLACK
     assert not has_all(server.store, trained.run)
@@ -242,20 +239,56 @@ def test_a_server_that_is_killed_and_started_again_later(
 def test_a_server_that_is_killed_and_started_again_at_once(
     tmp_path: Path, server: Server, baseline: float
 ) -> None:
-    def fail() -> None:
-        assert uploads.eventually(lambda: has_begun(server.store, tmp_path / "run" / "runs"))
+    restarts: list[threading.Thread] = []
+
+    def fault(runs: Path) -> None:
+        assert uploads.eventually(lambda: has_begun(server.store, runs))
         server.kill()
-        server.start()
+        restarts.append(threading.Thread(target=server.start))
+        restarts[0].start()
 
     with uploads.reaped(tmp_path):
-        trained = train(tmp_path / "run", f"tracking.uri={server.uri}", during=fail)
+        trained = train(tmp_path / "run", f"tracking.uri={server.uri}", fault=fault)
         check(trained, baseline)
+        restarts[0].join()
         # No command is typed: what the run started goes on without it.
         assert uploads.eventually(lambda: has_all(server.store, trained.run))
         assert uploads.eventually(lambda: not uploads.uploaders(tmp_path))
 
 
+@pytest.mark.whole
+def test_a_password_for_a_server_is_kept_nowhere(tmp_path: Path, server: Server) -> None:
+    password = "-".join(["canary", "password"])
+    run, uri = trained_offline(tmp_path), server.uri.replace("://", f"://user:{password}@")
+    done = uploads.sync(run, "--uri", uri, log=tmp_path / "log")
+    assert (done.status, done.err) == (0, "")
+    assert has_all(server.store, run)
+    assert uploads.select(server.store, "select count(*) from logged_models") == [(1,)]
+    for folder in (tmp_path, server.store.parent):
+        for path in folder.rglob("*"):
+            assert not path.is_file() or password.encode() not in path.read_bytes(), path
+
+
+def trained_offline(folder: Path) -> Path:
+    """Return a short run that is in its folder alone, with a model to log."""
+    wanted = ["tracking=offline", "tracking.model=true"]
+    return train(folder / "trained", *wanted, steps=400).run
+
+
+def failing(between: Proxy, mode: str, seconds: float | None = None) -> Callable[[Path], None]:
+    """Return a fault: once the uploader works the server goes wrong, for good or for a while."""
+
+    def fault(_: Path) -> None:
+        assert uploads.eventually(lambda: between.requests > 10)
+        between.mode = mode
+        if seconds is not None:
+            threading.Timer(seconds, lambda: setattr(between, "mode", "pass")).start()
+
+    return fault
+
+
 def has_begun(store: Path, runs: Path) -> bool:
     """Say whether a store has numbers of the run in a folder."""
     found = list(runs.glob(f"*/{journal.FILE}"))
-    return bool(found) and bool(uploads.rows(store, found[0]))
+    begun = bool(found) and found[0].stat().st_size > 0
+    return begun and bool(uploads.rows(store, found[0].parent))

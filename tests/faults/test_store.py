@@ -1,6 +1,8 @@
 """A store that many processes make and fill at once, and that a kill leaves whole or absent."""
 
 import random
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -54,3 +56,38 @@ def test_a_store_whose_making_is_killed_opens_the_next_time(
         seconds = seconds or time.monotonic() - begun
         assert uploads.select(store, "select count(*) from experiments") == [(1,)]
         assert {path.name for path in store.parent.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
+
+
+def test_a_store_that_may_only_be_read_is_found_before_anything_is_made(
+    tmp_path: Path, store: Path, mounted: Callable[[str], Path]
+) -> None:
+    fixed, log = mounted("size=4m"), tmp_path / "log"
+    shutil.copyfile(store, fixed / "mlflow.db")
+    subprocess.run(["mount", "-o", "remount,ro", str(fixed)], check=True)
+    wanted = [
+        *uploads.SHORT,
+        f"output={tmp_path}/runs",
+        f"tracking.uri=sqlite:///{fixed}/mlflow.db",
+    ]
+    for arguments in (wanted, ["-m", *wanted, "optimizer.lr=0.1,0.2"]):
+        process = uploads.started(uploads.train, arguments, f"{tmp_path}/facts", 0.0, "", log=log)
+        done = uploads.finished(process, log)
+        assert done.status == 5
+        assert done.err.startswith(f"error: MLflow's store {fixed}/mlflow.db cannot be written to")
+        assert len(done.err.splitlines()) == 1
+        assert not (tmp_path / "runs").exists()
+
+
+def test_an_upload_is_given_up_after_a_while_without_progress(tmp_path: Path) -> None:
+    run, log = tmp_path / "run", tmp_path / "log"
+    uploads.write_run(run)
+    arguments = (str(run), "http://127.0.0.1:9", "", 1.0)
+    begun = time.monotonic()
+    process = uploads.started(uploads.follow, *arguments, log=log)
+    done = uploads.finished(process, log)
+    assert (done.status, done.err) == (1, "")
+    assert set(done.out.splitlines()) <= {
+        "starting", "obstacle The store http://127.0.0.1:9 does not answer: Connection refused.",
+    }  # fmt: skip
+    assert 1.0 <= time.monotonic() - begun < 30
+    assert (run / "uploader.log").read_text().count("does not answer") == 1

@@ -128,6 +128,19 @@ def test_a_run_that_goes_on_goes_on_in_mlflow(tmp_path: Path, store: Path) -> No
     assert [step for step, _ in uploads.rows(store, run)] == list(range(1, 24))
 
 
+def test_a_sweep_and_its_jobs_find_each_other_in_any_order(tmp_path: Path, store: Path) -> None:
+    sweep, uri, log = tmp_path / "runs" / "sweep", f"sqlite:///{store}", tmp_path / "log"
+    parent = f"id-{sweep.parent.name}-{sweep.name}"
+    uploads.write_run(sweep)
+    for job in ("0", "1"):
+        uploads.write_run(sweep / job, parent=parent)
+    for folder in (sweep / "0", sweep):  # a job, then the sweep with its other job
+        assert uploads.sync(folder, "--uri", uri, log=log).status == 0
+    query = "select run_uuid from runs where name = 'sweep'"
+    found = uploads.select(store, "select value from tags where key = 'mlflow.parentRunId'")
+    assert found == uploads.select(store, query) * 2
+
+
 def test_several_syncs_at_once(
     tmp_path: Path, store: Path, rounds: Callable[[int, int], int]
 ) -> None:
@@ -184,6 +197,10 @@ def test_stores_that_will_not_do(tmp_path: Path, store: Path) -> None:
     assert newer.status == 2
     assert newer.err.startswith(f"error: The store sqlite:///{store} was made by a newer MLflow")
     assert len(newer.err.splitlines()) == 1
+    follower = uploads.started(uploads.follow, str(run), f"sqlite:///{store}", log=log)
+    followed = uploads.finished(follower, log)
+    assert (followed.status, followed.err) == (1, "")
+    assert f"obstacle The store sqlite:///{store} was made by a newer MLflow" in followed.out
     store.write_bytes(b"this is no database" * 100)
     broken = uploads.sync(run, "--uri", f"sqlite:///{store}", log=log)
     assert broken.status == 4

@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 
 from experiments import journal
+from experiments.decimation import stride
 from experiments.journal import Journal
 
 ROOT = Path(__file__).parents[2]
@@ -92,9 +93,11 @@ def open_store(uri: str) -> int:
     return 0
 
 
-def follow(folder: str, uri: str, word: str = "") -> int:
+def follow(folder: str, uri: str, word: str = "", patience: float = 600.0) -> int:
     """Upload as the uploader of a command that has ended; this is called in the started process."""
-    from experiments import uploader
+    from experiments import following, uploader
+
+    following._PATIENCE = patience
 
     source, sink = os.pipe()
     os.write(sink, word.encode())
@@ -112,11 +115,12 @@ def hold(folder: str, steps: int) -> int:
     return 0
 
 
-def train(overrides: Sequence[str], result: str, pause: float) -> int:
+def train(overrides: Sequence[str], result: str, pause: float, gate: str) -> int:
     """Run the command with a pause after each step; keep its status and how long each step took.
 
     This is called in the started process. The time of a step is that of computing it and of all
-    that the run does before the next one.
+    that the run does before the next one. After 200 steps it waits until the file `gate` is there,
+    if one is named.
     """
     from experiments import cli, engine
 
@@ -128,6 +132,8 @@ def train(overrides: Sequence[str], result: str, pause: float) -> int:
         for step in steps(session, after):
             times.append(time.monotonic() - begun)
             time.sleep(pause)
+            if gate and len(times) == 200:
+                eventually(Path(gate).exists, 120)
             begun = last = time.monotonic()
             yield step
 
@@ -194,12 +200,14 @@ def rows(store: Path, run: Path, *, metric: str = "train/loss") -> list[tuple[in
 
 
 def expected(run: Path, *, metric: str = "train/loss") -> list[tuple[int, float]]:
-    """Return the steps and values that a run's journal has of a metric."""
+    """Return the steps and values of a metric in a run's journal that a store has to have."""
     events = (event for event, _ in journal.read(run / journal.FILE))
-    points = (
-        p for event in events if event["event"] in journal.NUMBERS for p in journal.points(event)
-    )
-    return sorted((step, value) for name, step, value in points if name == metric)
+    numbers = [
+        point for e in events if e["event"] in journal.NUMBERS for point in journal.points(e)
+    ]
+    points = [(step, value) for name, step, value in numbers if name == metric]
+    last = len(points) - 1
+    return sorted(point for n, point in enumerate(points) if n % stride(n) == 0 or n == last)
 
 
 def position(run: Path) -> dict[str, Any]:
