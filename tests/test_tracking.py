@@ -97,6 +97,7 @@ def test_the_uploader_is_waited_for_while_it_gets_on(
     assert seconds <= took <= seconds + 2.0
     told = "\n".join(uploader.closing_lines(complete=complete))
     assert (" sync " in told) is not complete
+    assert ("goes on for some minutes" in told) is program.endswith("(60)")
     if program.endswith("(60)"):
         os.kill(uploader._process.pid, signal.SIGKILL)
         os.waitpid(uploader._process.pid, 0)

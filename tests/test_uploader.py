@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,25 @@ def test_a_run_s_folder_is_all_that_another_machine_needs(tmp_path: Path) -> Non
         load, env=QUIET, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.process
+def test_a_store_that_will_not_do_is_told_of_at_the_end(tmp_path: Path) -> None:
+    run, store = tmp_path / "run", tmp_path / "mlflow.db"
+    run.mkdir()
+    store.write_bytes(b"no database" * 100)
+    uploader = Uploader(run, f"sqlite:///{store}", patience=60)
+    tracker = journal.Journal(run)
+    tracker.add("start", run_id="a")
+    log = run / "uploader.log"
+    end = time.monotonic() + 60
+    while not log.exists() and time.monotonic() < end:  # it has met the store
+        time.sleep(0.1)
+    tracker.close()
+    assert not uploader.finish("FINISHED")
+    told = uploader.closing_lines(complete=False)
+    assert "is damaged: file is not a database" in told[0]
+    assert told[1] == "To finish it later:"
 
 
 @pytest.mark.process

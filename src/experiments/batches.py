@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data import Dataset as Items
 
 from experiments import signals
+from experiments.errors import DataError
 from experiments.preprocessing import Batch, Preprocessing
 from experiments.records import Order, Tensors
 from experiments.seeds import derive, generator
@@ -124,8 +125,11 @@ class Batches:
             [derive(seed, "items", *batch), *index.flatten().tolist()]
             for (seed, *batch), index in zip(streams, indices, strict=True)
         ]
-        for index, (inputs, targets) in zip(indices, self._loader, strict=True):
-            yield inputs.unflatten(0, index.shape), targets.unflatten(0, index.shape), index
+        try:
+            for index, (inputs, targets) in zip(indices, self._loader, strict=True):
+                yield inputs.unflatten(0, index.shape), targets.unflatten(0, index.shape), index
+        except DataError as error:  # a worker's has a traceback in its text
+            raise DataError(str(error).rpartition("DataError: ")[2].strip()) from error
 
 
 class _Drawing:

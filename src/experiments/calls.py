@@ -25,14 +25,16 @@ from experiments.errors import (
     DivergedError,
     ExperimentError,
     Interrupted,
+    explained,
     message,
 )
 from experiments.journal import Journal
 from experiments.provenance import Identity
 from experiments.registry import name_of
+from experiments.secrecy import clean
 from experiments.settings import Experiment, TrackingMode
 from experiments.setup import prepare
-from experiments.sweep import Job, Sweep, label
+from experiments.sweep import Sweep
 from experiments.tracker import Silent, Tracker
 from experiments.tracking import Uploader
 
@@ -134,24 +136,25 @@ class Call:
         folder.mkdir(parents=True, exist_ok=True)
         name = experiment.tracking.name or f"sweep {' '.join(self.overrides)}"
         identity = Identity(self.run_id, None, name, self.overrides)
+        failures: list[str] = []  # of each job why it failed, empty where it did not
         with self._uploading():
             parent = Sweep(experiment, Journal(folder), identity, self.root)
             try:
-                self._hydra(self._job)
+                self._hydra(lambda cfg: self._job(cfg, failures))
             except BaseException as error:
                 parent.close("FAILED" if isinstance(error, Exception) else "KILLED")
                 raise
-            jobs = parent.close("FINISHED")
+            parent.close("FAILED" if any(failures) else "FINISHED")
         if experiment.tracking.mode is TrackingMode.none:
             shutil.rmtree(folder)
-        failed = [job for job in jobs if job.result.status == "failed"]
-        _tell(failed, len(jobs))
-        return ExperimentError.status if failed else 0
+        _tell(failures)
+        return ExperimentError.status if any(failures) else 0
 
-    def _job(self, cfg: DictConfig) -> float:
+    def _job(self, cfg: DictConfig, failures: list[str]) -> float:
         """Train one job of a sweep, say in one line how it went, and return its value.
 
-        A job that fails or diverges has the value NaN, and does not stop the others.
+        A job that fails or diverges has the value NaN, and does not stop the others; why it failed
+        comes to the failures.
         """
         settings = HydraConfig.get()
         number, overrides = settings.job.num, list(settings.overrides.task)
@@ -159,7 +162,7 @@ class Call:
         name = " ".join(varied) or f"job {number}"
         identity = Identity(f"{self.run_id}.{number}", self.run_id, name, overrides)
         _quieten_console()
-        started, value = time.monotonic(), float("nan")
+        started, value, failure = time.monotonic(), float("nan"), ""
         try:
             experiment, tracker = config.build(cfg), Journal(_folder())
             result = runner.execute(experiment, tracker, identity, self.root)
@@ -167,7 +170,10 @@ class Call:
         except DivergedError as error:
             outcome = f"diverged: {error}"
         except Exception as error:
-            outcome = f"failed: {message(error)}"
+            told = explained(error)
+            outcome = f"failed: {message(told)}"
+            failure = f"{name}: {str(told) or type(told).__name__}"
+        failures.append(failure)
         seconds = time.monotonic() - started
         print(f"#{number} {name}: {outcome} ({seconds:.1f} s)", flush=True)
         return value
@@ -230,7 +236,7 @@ def _quieten_console() -> None:
             handler.setLevel(logging.WARNING)
 
 
-def _tell(failed: Sequence[Job], count: int) -> None:
-    if failed:
-        lines = [f"  {label(job)}: {job.result.reason}" for job in failed]
-        print(f"error: {len(failed)} of {count} jobs failed:", *lines, sep="\n", file=sys.stderr)
+def _tell(failures: Sequence[str]) -> None:
+    if lines := [f"  {clean(failure)}" for failure in failures if failure]:
+        failed = f"{len(lines)} of {len(failures)} jobs failed"
+        print(f"error: {failed}:", *lines, sep="\n", file=sys.stderr)

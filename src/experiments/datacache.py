@@ -50,16 +50,16 @@ def load(dataset: Dataset, folder: Path, *, keep: bool, workers: int = 0) -> Spl
 def _kept(path: Path, code: str) -> Splits | None:
     try:
         tensors, facts = checkpoint.load(path)
-    except DataError:
-        return None  # there is none, or it is made again
-    if facts["code"] != code or facts["files"] != _files(Path(facts["source"])):
-        return None
-    train, val, test = (
-        TensorDataset(tensors[f"{stored}/inputs"], tensors[f"{stored}/targets"])
-        for stored in facts["stored"]
-    )
-    spec = restore_spec(facts["spec"], tensors)
-    source, optimum = facts["source"], facts["optimum"]
+        if facts["code"] != code or facts["files"] != _files(Path(facts["source"])):
+            return None
+        train, val, test = (
+            TensorDataset(tensors[f"{stored}/inputs"], tensors[f"{stored}/targets"])
+            for stored in facts["stored"]
+        )
+        spec = restore_spec(facts["spec"], tensors)
+        source, optimum = facts["source"], facts["optimum"]
+    except (DataError, AssertionError, LookupError, TypeError, ValueError):
+        return None  # there is none, or it holds something else, and is made again
     return Splits(spec=spec, train=train, val=val, test=test, source=source, optimum=optimum)
 
 
@@ -73,7 +73,7 @@ def _keep(path: Path, splits: Splits, code: str) -> None:
             return
         if split in stored:
             tensors[f"{split}/inputs"], tensors[f"{split}/targets"] = items.tensors
-    files = _files(Path(splits.source)) if splits.source else []
+    files = _files(Path(splits.source)) if splits.source else ""
     if not files or sum(tensor.nbytes for tensor in tensors.values()) < _LEAST:
         return
     facts, of_spec = describe_spec(splits.spec)
@@ -97,8 +97,8 @@ def _code(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def _files(source: Path) -> list[list[Any]]:
-    """Return name, size and time of the files of a source; nothing where it is no path."""
+def _files(source: Path) -> str:
+    """Return a digest of the files' names, sizes and times; nothing where it is no path."""
     found = []
     for file in _below(source):
         try:
@@ -106,7 +106,8 @@ def _files(source: Path) -> list[list[Any]]:
         except OSError:  # a link that leads nowhere, or a file that has just gone
             continue
         found.append([str(file), stat.st_size, stat.st_mtime_ns])
-    return sorted(found)
+    # A list of them all would be too long for the file, of a folder with 40,000 images.
+    return hashlib.sha256(json.dumps(sorted(found)).encode()).hexdigest() if found else ""
 
 
 def _below(source: Path) -> Iterator[Path]:

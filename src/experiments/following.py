@@ -33,11 +33,15 @@ def follow(folder: Path, uri: str, command: Link) -> bool:
         except Exception as error:
             pause = min(2 * pause, _LONGEST_PAUSE)
             runs.report(error)
-            if isinstance(error, (ConfigError, DataError)):
-                return False  # a store that will not do later either
+            if isinstance(error, (ConfigError, DataError)):  # a store that will not do later either
+                command.closed.wait()
+                runs.report(error)
+                return False
         if over and time.monotonic() - command.since > _PATIENCE:
             return False
         time.sleep(pause) if over else command.closed.wait(pause)
+    for line in runs.lines:
+        command.tell(line)
     if runs.refused:
         return False
     command.tell(link.DONE)
@@ -57,6 +61,7 @@ class Runs:
         self._done: dict[Path, int] = {}  # to the size of its journal, which may go on
         self._told: set[str] = set()
         self._earlier = self._leftovers()
+        self.lines: list[str] = []  # what the command is to hear of them at its end
         self.refused = False
 
     def advance(self, *, over: bool, status: str | None) -> bool:
@@ -104,12 +109,12 @@ class Runs:
                 self._command.beat()
         except RefusedError as error:
             self.report(error)
+            self.lines.append(f"{link.OBSTACLE}{error}")
             self.refused = True
         else:
             if not upload.is_complete():
                 return
-        for text in upload.position.refused:
-            self._command.tell(f"{link.REFUSED}{text}")
+        self.lines += [f"{link.REFUSED}{text}" for text in upload.position.refused]
         self._done[run] = upload.size
         self._uploads.pop(run).release()
 

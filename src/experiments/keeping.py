@@ -18,6 +18,8 @@ from experiments.records import Tensors
 
 FOLDER = "checkpoints"
 BEST, LAST, PREVIOUS = (f"{name}.safetensors" for name in ("best", "last", "previous"))
+# What going on needs to know, beside the tensors.
+_FACTS = {"step": int, "position": int, "seconds": float, "channels_last": bool}
 Content = tuple[Tensors, dict[str, Any]]
 
 
@@ -115,8 +117,7 @@ def newest(folder: Path, run_id: str, position: int) -> Content | None:
             continue
         try:
             content = checkpoint.load(path)
-            if content[1].get("run_id") != run_id:
-                raise DataError(f"{path} is of another run.")
+            _check(path, content[1], run_id)
         except DataError as error:
             wrong.append(error)
         else:
@@ -127,3 +128,13 @@ def newest(folder: Path, run_id: str, position: int) -> Content | None:
         warnings.warn(f"{damage} Another one is used.", stacklevel=2)
     known = [content for content in found if content[1]["position"] <= position]
     return max(known, key=lambda content: content[1]["step"], default=None)
+
+
+def _check(path: Path, facts: Mapping[str, Any], run_id: str) -> None:
+    """Raise DataError where a checkpoint's facts are not those of a run that can go on."""
+    if facts.get("run_id") != run_id:
+        raise DataError(f"{path} is of another run.")
+    for name, kind in _FACTS.items():
+        if type(facts.get(name)) is not kind:
+            found = type(facts.get(name)).__name__
+            raise DataError(f"{path}: its {name} must be of type {kind.__name__}, and is {found}.")

@@ -27,7 +27,7 @@ class Link:
         os.set_blocking(sink, False)
         self.closed = threading.Event()
         self.status: str | None = None
-        self.since = time.monotonic()  # when something was last done
+        self.since = time.monotonic()  # when something was last done, or the command ended
         threading.Thread(target=self._listen, daemon=True).start()
 
     def beat(self) -> None:
@@ -65,4 +65,5 @@ class Link:
             word += part
         text = word.decode(errors="replace").strip()
         self.status = text if text in STATUSES else None
+        self.since = time.monotonic()
         self.closed.set()

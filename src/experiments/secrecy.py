@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote, unquote
@@ -101,7 +102,10 @@ def is_in(text: str) -> bool:
 
 
 def guard_streams() -> None:
-    """Clean whatever this process prints from now on, by whatever code."""
+    """Clean whatever this process prints from now on, and escape what its encoding has not."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.stdout, sys.stderr = _Guarded(sys.stdout), _Guarded(sys.stderr)
 
 

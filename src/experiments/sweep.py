@@ -49,12 +49,10 @@ class Sweep:
             config=config,
         )
 
-    def close(self, status: str) -> list[Job]:
+    def close(self, status: str) -> None:
         """Rank the jobs, best first, and end the parent run."""
         assert self._tracker.folder is not None
         jobs = leaderboard(self._tracker.folder)
-        if any(job.result.status == "failed" for job in jobs) and status == "FINISHED":
-            status = "FAILED"
         try:
             if jobs:
                 # Figures take seconds, in which whoever has interrupted a sweep would wait.
@@ -62,7 +60,6 @@ class Sweep:
         finally:
             self._tracker.add("end", status=status)
             self._tracker.close()
-        return jobs
 
     def _publish(self, jobs: Sequence[Job], *, draw: bool) -> None:
         header, rows = table(jobs)
@@ -117,7 +114,8 @@ class Sweep:
 def leaderboard(folder: Path) -> list[Job]:
     """Return the jobs whose folders lie in a sweep's folder, best first, failed ones last."""
     journals = sorted(folder.glob(f"*/{journal.FILE}"), key=lambda path: path.stat().st_ctime_ns)
-    starts = [(path.parent, next(journal.read(path))[0]) for path in journals]
+    firsts = [(path.parent, next(journal.read(path), None)) for path in journals]
+    starts = [(run, first[0]) for run, first in firsts if first]  # a full disk may have none
     varied = _varied([event for _, event in starts])
     jobs = [_job(run, start, varied) for run, start in starts]
     return sorted(jobs, key=_rank)

@@ -59,7 +59,7 @@ class Uploader:
 
     def __init__(self, folder: Path, uri: str, patience: float) -> None:
         self._folder, self._uri, self._patience = folder, uri, patience
-        self._obstacle = ""
+        self._obstacle, self._has_ended = "", False
         self._refused: list[str] = []
         # Its standard input is a pipe that closes when this process ends, in whichever way; a
         # session of its own keeps Ctrl-C from it.
@@ -93,7 +93,8 @@ class Uploader:
         if not complete:
             why = f" ({self._obstacle})" if self._obstacle else ""
             lines.append(f"MLflow has not taken everything yet{why}; nothing is lost.")
-            lines.append("The upload goes on by itself for some minutes; to finish it later:")
+            still = "" if self._has_ended else "The upload goes on for some minutes. "
+            lines.append(f"{still}To finish it later:")
             lines.append(f"         {address.sync_command(self._uri, self._folder)}")
         if not address.is_server(self._uri):
             lines.append(f"review   {address.server_command(self._uri)}")
@@ -118,7 +119,8 @@ class Uploader:
         end = time.monotonic() + self._patience
         while (left := end - time.monotonic()) > 0 and select.select([pipe], [], [], left)[0]:
             if not (part := os.read(pipe, 65536)):
-                break  # it has ended
+                self._has_ended = True
+                break
             *lines, rest = (rest + part).split(b"\n")
             for line in lines:
                 text = line.decode(errors="replace")

@@ -20,6 +20,20 @@ QUICK = (
     *("device=cpu", "device.threads=1", "tracking=offline"),
     *("tracking.figures=false", "tracking.model=false", "batch_size=64"),
 )
+# Code that does something before each step's traces are left.
+_BETWEEN = """
+import os, time
+from experiments import engine
+steps = engine.steps
+
+def between(*arguments):
+    for step in steps(*arguments):
+        ACTION
+        yield step
+
+engine.steps = between
+"""
+SLOWLY = _BETWEEN.replace("ACTION", "time.sleep(0.02)")
 _LONGEST = 90.0  # seconds that a process may take
 
 
@@ -108,6 +122,12 @@ def program(arguments: Sequence[str], code: str) -> None:
     exec(code, {})
     signals.install()
     cli.main(ROOT)
+
+
+def held(gate: Path) -> str:
+    """Return code that holds a run at its tenth step until there is a file."""
+    waiting = f"while step.t == 10 and not os.path.exists('{gate}'): time.sleep(0.01)"
+    return _BETWEEN.replace("ACTION", waiting)
 
 
 def run(*arguments: str, log: Path, code: str = "") -> Ended:

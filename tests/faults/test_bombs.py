@@ -114,7 +114,7 @@ def test_what_expands_is_refused_at_once(rounds: Callable[[int, int], int], tmp_
     for name, text in FILES.items():
         (files / f"{name}.yaml").write_text(f"# @package _global_\n{text}")
         cases[name] = ["--config-dir", str(files.parent), f"experiment={name}"]
-    names = list(cases)[:: rounds(1, 5)]
+    names = list(cases)[:: rounds(1, 11)]
     asked = [json.dumps([*cases[name], f"output={out}"]) for name in names]
     for name, taken in zip(names, measure(CALL, asked), strict=True):
         _judge(name, taken)

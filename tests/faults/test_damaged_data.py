@@ -346,7 +346,7 @@ ALL: dict[str, Callable[[str], Iterator[tuple[str, Case]]]] = {
     "csv": csv_cases,
     "image_folder": image_cases,
 }
-TWINS = ("fashion_mnist", "kmnist", "emnist")  # read by the code that reads MNIST
+TWINS = ("fashion_mnist", "kmnist", "emnist", "cifar100")  # read by the code of the first
 CASES = [(plugin, name, case) for plugin in ALL for name, case in ALL[plugin](plugin)]
 
 
@@ -356,7 +356,7 @@ CASES = [(plugin, name, case) for plugin in ALL for name, case in ALL[plugin](pl
         pytest.param(
             *(plugin, case),
             id=f"{plugin} {name}",
-            marks=pytest.mark.whole if plugin in TWINS else [],
+            marks=pytest.mark.whole if plugin in TWINS or "images-idx3:" in name else [],
         )
         for plugin, name, case in CASES
     ],

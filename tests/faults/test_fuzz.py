@@ -136,7 +136,7 @@ def test_any_command_line_is_taken_or_refused_in_one_line(
 
     @seed(number)
     @settings(
-        max_examples=rounds(500, 30), suppress_health_check=list(HealthCheck), derandomize=False
+        max_examples=rounds(500, 12), suppress_health_check=list(HealthCheck), derandomize=False
     )
     @given(command_lines)
     def check(line: list[str]) -> None:
@@ -158,7 +158,7 @@ def test_processes_do_as_they_are_told_or_refuse_it_in_one_line(
     rounds: Callable[[int, int], int], output: Path
 ) -> None:
     rng = random.Random(18)
-    for number in range(rounds(20, 2)):
+    for number in range(rounds(20, 1)):
         odd = rng.choice([text for text in (*REFERENCES, *ODD) if "\0" not in text])
         line = rng.sample(GOOD, 2)
         if number % 2:

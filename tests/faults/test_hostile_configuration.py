@@ -39,6 +39,7 @@ FILES = {
         "hydra: {overrides: {hydra: ['hydra.job_logging.formatters.simple.()=harm.call']}}"
     ),
     "experiment/sources.yaml": "hydra: {searchpath: ['pkg://harm']}",
+    "experiment/plugins.yaml": "plugin_path: ['{plugins}']",
     "model/made.yaml": "_target_: harm.call",
     "hydra/launcher/made.yaml": "_target_: harm.Made",
     "hydra/sweeper/made.yaml": "_target_: harm.Made",
@@ -146,7 +147,10 @@ def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in FILES.items():
         file = tmp_path / "files" / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"# @package _global_\n{text}" if "experiment" in name else text)
+        head = "# @package _global_\n" if "experiment" in name else ""
+        file.write_text(head + text.replace("{plugins}", str(tmp_path / "plugins")))
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "plugin.py").write_text(HARM.format(canary=made))
     monkeypatch.syspath_prepend(str(tmp_path))
     sys.modules.pop("harm", None)  # of another test
     return made
@@ -162,7 +166,7 @@ def test_there_are_enough_probes_and_none_twice() -> None:
     assert len({probe for probe, _ in PROBES}) == len(PROBES) >= 37
 
 
-@pytest.mark.parametrize(("probe", "key"), some(PROBES, 6))
+@pytest.mark.parametrize(("probe", "key"), some(PROBES, 12))
 def test_what_could_run_code_is_refused(
     probe: str,
     key: str,
@@ -176,7 +180,7 @@ def test_what_could_run_code_is_refused(
     assert not (canary.parent / "runs").exists()
 
 
-@pytest.mark.parametrize("probe", some(AS_PROCESSES, 4))
+@pytest.mark.parametrize("probe", some(AS_PROCESSES, 5))
 @pytest.mark.process
 def test_a_process_refuses_it_too(probe: str, canary: Path) -> None:
     done = process(*_arguments(probe, canary), variables={"PYTHONPATH": str(canary.parent)})
@@ -184,7 +188,7 @@ def test_a_process_refuses_it_too(probe: str, canary: Path) -> None:
     assert not canary.exists()
 
 
-@pytest.mark.parametrize("probe", [AS_PROCESSES[0], AS_PROCESSES[2]])
+@pytest.mark.parametrize("probe", some([AS_PROCESSES[0], AS_PROCESSES[2]], 2))
 def test_without_the_screening_the_same_settings_run_code(
     probe: str, canary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,7 +198,24 @@ def test_without_the_screening_the_same_settings_run_code(
     assert canary.exists()
 
 
-@pytest.mark.parametrize("group", some(["none", "default", "stdout", "disabled"], 4))
+@pytest.mark.whole
+@pytest.mark.parametrize(
+    ("probe", "runs"),
+    [
+        ("--config-dir {files} experiment=plugins", False),
+        ("plugin_path=[{files}/../plugins]", True),
+    ],
+)
+def test_a_file_beside_the_main_one_names_no_folder_of_plugins(
+    probe: str, canary: Path, monkeypatch: pytest.MonkeyPatch, *, runs: bool
+) -> None:
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    assert cli.command(ROOT, _arguments(probe, canary)) == 0
+    assert canary.exists() == runs
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("group", ["none", "default", "stdout", "disabled"])
 def test_hydras_own_ways_to_log_are_allowed(
     group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,7 +81,8 @@ def _train(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("variables", some([(locale,) for locale in LOCALES], 3))
+@pytest.mark.whole
+@pytest.mark.parametrize("variables", LOCALES, ids=["UTF-8", "C", "ASCII"])
 @pytest.mark.process
 def test_a_run_with_names_in_any_script_comes_back(place: Path, variables: dict[str, str]) -> None:
     store = place / "läden" / "größe.db"
@@ -108,6 +109,7 @@ def test_a_run_with_names_in_any_script_comes_back(place: Path, variables: dict[
     assert loaded.stdout.strip() == "(2, 9)", loaded.stderr
 
 
+@pytest.mark.whole
 @pytest.mark.process
 def test_without_any_encoding_for_them_they_are_refused(place: Path) -> None:
     bare = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -144,7 +146,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("setting", "key"), some(REFUSED, 5))
+@pytest.mark.parametrize(("setting", "key"), some(REFUSED, 9))
 def test_what_is_no_name_is_refused(
     setting: str,
     key: str,

@@ -60,6 +60,7 @@ def connections(events: Sequence[Sequence[str]]) -> list[str]:
     return [where for _, event, where in events if event != "subprocess.Popen"]
 
 
+@pytest.mark.whole
 def test_a_run_with_a_store_of_its_own_connects_to_nothing(tmp_path: Path, store: Path) -> None:
     done, events = run(tmp_path, f"tracking.uri=sqlite:///{store}", "tracking.wait=60")
     assert done.returncode == 0, done.stderr

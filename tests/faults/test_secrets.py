@@ -110,7 +110,8 @@ def test_a_setting_from_the_environment_is_stored_as_its_variable(
     assert "KeyError: '${oc.env:WORD}'" in (run.parent / "run.log").read_text()
 
 
-@pytest.mark.parametrize("canary", some(CANARIES, 3))
+@pytest.mark.whole
+@pytest.mark.parametrize("canary", CANARIES)
 @pytest.mark.process
 def test_a_failure_tells_the_variable(canary: str, plugins: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -125,6 +126,7 @@ def test_a_failure_tells_the_variable(canary: str, plugins: str, tmp_path: Path)
         assert "the word was ${oc.env:WORD}" in error.read_text()
 
 
+@pytest.mark.whole
 @pytest.mark.process
 def test_a_sweep_tells_the_variable(plugins: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -134,7 +136,8 @@ def test_a_sweep_tells_the_variable(plugins: str, tmp_path: Path) -> None:
     assert found(done, out, CANARIES[:1]) == []
 
 
-@pytest.mark.parametrize("shown", some(["--cfg job --resolve", "--cfg all", "--help"], 3))
+@pytest.mark.whole
+@pytest.mark.parametrize("shown", ["--cfg job --resolve", "--cfg all", "--help"])
 @pytest.mark.process
 def test_showing_the_configuration_tells_the_variable(shown: str, tmp_path: Path) -> None:
     flags = shown.split()
@@ -148,10 +151,10 @@ def test_showing_the_configuration_tells_the_variable(shown: str, tmp_path: Path
     assert b"${oc.env:WORD}" in done.stdout
 
 
-@pytest.mark.parametrize("canary", CANARIES[:2])
+@pytest.mark.parametrize("canary", some(CANARIES[:2], 2))
 @pytest.mark.parametrize(
     "setting",
-    some(["optimizer.lr", "epochs", "tracking.mode", "schedules", "dataset.root", "monitor"], 3),
+    some(["optimizer.lr", "epochs", "tracking.mode", "schedules", "dataset.root", "monitor"], 5),
 )
 def test_a_refused_value_from_the_environment_is_not_shown(
     setting: str,
@@ -185,7 +188,7 @@ ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize("address", some(ADDRESSES, 3))
+@pytest.mark.parametrize("address", some(ADDRESSES, 6))
 def test_an_address_with_a_password_is_refused_as_a_setting(
     address: str,
     tmp_path: Path,
@@ -200,6 +203,7 @@ def test_an_address_with_a_password_is_refused_as_a_setting(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.whole
 @pytest.mark.process
 def test_an_address_with_a_password_and_a_token_of_the_environment_are_not_told(
     plugins: str, tmp_path: Path

@@ -145,7 +145,7 @@ def test_at_any_step(
     assert whole.status == 0, whole.err
     expected = scenes.outcome(programs.only_run(tmp_path / "whole"))
     chance, seconds = random.Random(9), []
-    for n in range(rounds(40, 3)):
+    for n in range(rounds(40, 2)):
         place = tmp_path / f"{n}"
         running = programs.forked(*settings, f"output={place}", log=tmp_path / f"log{n}")
         folder = until_step(running, place, chance.randint(1, STEPS - 10))
@@ -156,21 +156,21 @@ def test_at_any_step(
         again = interrupted(ended, number, folder)
         run_id = journal.start_of(folder)["run_id"]
         assert keeping.newest(folder, run_id, (folder / journal.FILE).stat().st_size) is not None
-        if n % rounds(4, 3) == 0:
+        if n % rounds(4, 2) == 0:
             assert programs.run(again, log=tmp_path / "again").status == 0
             assert scenes.same(scenes.outcome(folder), expected)
     tell(record_property, seconds)
     assert max(seconds) < SOON
 
 
+@pytest.mark.whole
 def test_as_a_user_starts_it(
     tmp_path: Path,
     arguments: tuple[str, ...],
-    rounds: Callable[[int, int], int],
     record_property: Callable[[str, object], None],
 ) -> None:
     chance, seconds = random.Random(10), []
-    for n in range(rounds(4, 1)):
+    for n in range(4):
         place = tmp_path / f"{n}"
         running = programs.started(*arguments, f"output={place}", log=tmp_path / f"log{n}")
         folder = until_step(running, place, chance.randint(1, STEPS - 10))
@@ -182,6 +182,7 @@ def test_as_a_user_starts_it(
     assert max(seconds) < SOON
 
 
+@pytest.mark.whole
 def test_while_evaluating(tmp_path: Path, arguments: tuple[str, ...], plugins: Path) -> None:
     # 27 batches of the val split, each 0.03 s.
     slow = ("metric=[slow_accuracy]", "metric.slow_accuracy.pause=0.03", "evaluate.batch_size=10")

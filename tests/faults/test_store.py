@@ -40,7 +40,7 @@ def test_a_store_whose_making_is_killed_opens_the_next_time(
 ) -> None:
     chance, log = random.Random(0), tmp_path / "log"
     seconds = 0.0  # that making takes, as the first attempt shows
-    for attempt in range(rounds(16, 3)):
+    for attempt in range(rounds(16, 2)):
         store = tmp_path / str(attempt) / "mlflow.db"
         making = uploads.started(uploads.open_store, f"sqlite:///{store}", log=log)
         assert uploads.eventually(store.with_name("mlflow.db.part").exists)

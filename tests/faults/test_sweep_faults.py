@@ -170,3 +170,14 @@ def test_a_job_whose_settings_do_not_fit_each_other(
     assert ended.err.startswith("error: 1 of 4 jobs failed:\n"), ended.err
     assert "does not fit" in ended.err
     assert programs.status_of(sweep_of(tmp_path)) == "FAILED"
+
+
+@pytest.mark.whole
+def test_a_job_that_cannot_even_begin(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    folder = "hydra.sweep.subdir=one"  # of every job
+    ended = programs.run("-m", *arguments, folder, "seed=1,2", log=tmp_path / "log")
+    assert ended.status == 1, ended
+    assert ended.err.startswith("error: 1 of 2 jobs failed:\n  seed=2: "), ended.err
+    assert "already holds a run" in ended.err
+    assert programs.status_of(sweep_of(tmp_path)) == "FAILED"
+    assert programs.status_of(sweep_of(tmp_path) / "one") == "FINISHED"

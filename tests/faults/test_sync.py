@@ -168,7 +168,7 @@ def test_a_sync_that_is_killed_is_finished_by_the_next(
     tmp_path: Path, store: Path, rounds: Callable[[int, int], int]
 ) -> None:
     runs, log = tmp_path / "runs", tmp_path / "log"
-    names = [str(number) for number in range(rounds(20, 3))]
+    names = [str(number) for number in range(rounds(12, 3))]
     for name in names:
         uploads.write_run(runs / name, steps=1500, names=("train/loss", "other"))
     arguments = ["sync", str(runs), "--uri", f"sqlite:///{store}"]

@@ -21,6 +21,7 @@ def everything(folder: Path) -> bytes:
     return b"\n".join(str(path).encode() + path.read_bytes() for path in paths)
 
 
+@pytest.mark.whole
 def test_a_password_is_nowhere(tmp_path: Path) -> None:
     uri = f"http://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:9"
     env = {"MLFLOW_TRACKING_URI": uri}
@@ -37,6 +38,8 @@ def test_a_password_is_nowhere(tmp_path: Path) -> None:
     assert (run / "uploader.log").read_text().count("does not answer") == 1
     given = uploads.sync(run, "--uri", uri, log=tmp_path / "given")
     assert given.status == 1
+    told = "error: The store http://***@127.0.0.1:9 does not answer: Connection refused.\n"
+    assert given.err == told
     wrong = uploads.sync(run, "--uri", uri.replace(":9", ":x9"), log=tmp_path / "wrong")
     assert wrong.status == 2
     for secret in (PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD), USER):
