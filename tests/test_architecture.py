@@ -19,7 +19,7 @@ LEVELS: list[set[str]] = [
     {"secrecy", "wording"},
     {"errors", "bounds", "averages", "draws", "records"},
     {"signals"},
-    {"interfaces", "sizes"},
+    {"interfaces", "tracker", "sizes"},
     {"registry", "numbers", "seeds", "params", "settings", "tables", "screening"},
     {"address", "link", "decimation", "modelcode"},
     {"preprocessing", "hardware", "fitting", "scaling", "places", "sources", "positions"},

@@ -213,7 +213,7 @@ def session(*overrides: str) -> Session:
 def trained(*overrides: str) -> Tensor:
     """Return the parameters after a run."""
     made = session(*overrides)
-    runner.execute(made.experiment, Silent(), Identity("id", None, "name", []), ROOT, made)
+    runner.execute(made.experiment, Silent(), Identity("id", None, "name", []), ROOT, session=made)
     return made.params.vector
 
 

@@ -198,7 +198,7 @@ def test_a_gradient_that_overflows_in_float16_is_left_out() -> None:
 def finished(*overrides: str) -> tuple[Result, Any]:
     session = prepare(compose(["device=cpu", "tracking=none", *overrides]))
     identity = Identity("id", None, "name", [])
-    result = runner.execute(session.experiment, Silent(), identity, ROOT, session)
+    result = runner.execute(session.experiment, Silent(), identity, ROOT, session=session)
     return result, session
 
 

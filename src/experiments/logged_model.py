@@ -23,6 +23,8 @@ def add(client: MlflowClient, run: str, event: Event, checkpoint: Path, code: Pa
         return
     inputs = TensorSpec(np.dtype("float32"), (-1, *event["input_shape"]))
     outputs = TensorSpec(np.dtype("float32"), (-1, event["outputs"]))
+    # Without this MLflow files the model under its first experiment, in the working directory.
+    mlflow.set_experiment(experiment_id=client.get_run(run).info.experiment_id)
     with patient():
         Model.log(
             artifact_path=None,

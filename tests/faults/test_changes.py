@@ -221,7 +221,7 @@ def test_a_damaged_journal_is_read_to_its_last_good_record(
     if damage == "cut":
         del data[-9:]
     else:
-        data[data.index(b'"dataset"')] ^= 1  # before what the checkpoint refers to
+        data[data.index(b'"event":"dataset"')] ^= 1  # before what the checkpoint refers to
     path.write_bytes(data)
     status, said = resumed(stopped, *OVERRIDES, capsys=capsys)
     assert status == 0, said
