@@ -34,13 +34,20 @@ from experiments.provenance import Identity
 from experiments.settings import Experiment
 
 OFTEN = [
-    *("optimizer=adam", "optimizer.lr=0.03", "checkpoint.every=2", "checkpoint.unit=step"),
+    *("optimizer=adam", "checkpoint.every=2", "checkpoint.unit=step"),
     *("evaluate.unit=step", "evaluate.every=2", "max_steps=18", "log_every=3"),
 ]
-# Dropout draws from torch's own generator; a large model is long in writing.
+# Dropout draws from torch's own generator; a large model is long in writing. The rates let an early
+# evaluation be the best, which a run that goes on has to know.
 SETTINGS = {
-    "dropout": [*OFTEN, "model=cnn", "model.channels=[4,8]", "model.dropout=0.5"],
-    "large": [*OFTEN, "model=mlp", "model.hidden=[256,128]"],
+    "dropout": [
+        *OFTEN,
+        "model=cnn",
+        "model.channels=[4,8]",
+        "model.dropout=0.5",
+        "optimizer.lr=0.03",
+    ],
+    "large": [*OFTEN, "model=mlp", "model.hidden=[256,128]", "optimizer.lr=0.3"],
 }
 _MOST_KILLS = 3  # of one run, which is then left to finish
 
