@@ -28,8 +28,9 @@ import time
 import weakref
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from experiments import secrecy
 from experiments.errors import ConfigError
@@ -62,11 +63,9 @@ class Journal(Tracker):
             raise ConfigError(f"The folder {folder} {hint}; name another.") from None
         except FileNotFoundError:
             raise ConfigError(f"The folder {folder} holds no run: it has no {FILE}.") from None
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(self._file):
             self._file.close()
-            raise ConfigError(f"The folder {folder} is busy: another process runs in it.") from None
+            raise ConfigError(f"The folder {folder} is busy: another process runs in it.")
         _open.add(self)
         self.dropped = self._cut() if resume else 0  # damaged bytes after the last good record
         self._known: dict[tuple[str, int], float] = {}
@@ -149,6 +148,16 @@ def _close_all() -> None:
 
 
 os.register_at_fork(after_in_child=_close_all)
+
+
+def _locked(file: IO[bytes]) -> bool:
+    """Lock a journal, which a process that only asks whether it is held has for a moment too."""
+    for pause in (0.0, 0.02, 0.05, 0.1):
+        time.sleep(pause)
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
 
 
 def is_held(folder: Path) -> bool:
