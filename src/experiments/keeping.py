@@ -32,7 +32,8 @@ class Keeper:
     def __init__(self, folder: Path, sync: Callable[[], None], *, beside: bool) -> None:
         self._folder, self._sync, self._beside = folder / FOLDER, sync, beside
         self._folder.mkdir(exist_ok=True)
-        for part in self._folder.glob("*.part"):  # of a process that was killed
+        (self._folder / "probe.part").touch()  # fails now, before the first step, or not at all
+        for part in self._folder.glob("*.part"):  # the probe, and those of processes killed
             part.unlink()
         if self._new.exists():
             self._replace()

@@ -7,7 +7,6 @@ import mlflow.pyfunc
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
-from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
@@ -41,14 +40,13 @@ def add(client: MlflowClient, run: str, event: Event, checkpoint: Path, code: Pa
 
 def _has_model(client: MlflowClient, run: str) -> bool:
     """Say whether a run has a whole model, and remove what an upload that was cut off left."""
-    for output in client.get_run(run).outputs.model_outputs:
-        try:
-            model = client.get_logged_model(output.model_id)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # removed before
-                continue
-            raise
-        if model.status == LoggedModelStatus.READY:
-            return True
-        client.delete_logged_model(output.model_id)
-    return False
+    facts = client.get_run(run)
+    linked = {output.model_id for output in facts.outputs.model_outputs}
+    found = client.search_logged_models([facts.info.experiment_id], f"source_run_id = '{run}'")
+    whole = False
+    for model in found:
+        if model.status == LoggedModelStatus.READY and model.model_id in linked:
+            whole = True
+        else:
+            client.delete_logged_model(model.model_id)
+    return whole

@@ -1,5 +1,6 @@
 """One run, from its start to its end, whichever way that is."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from experiments.settings import Experiment
 from experiments.setup import Session, prepare
 from experiments.tracker import Tracker
 from experiments.training import Training
+
+log = logging.getLogger(__name__)
 
 
 def execute(
@@ -69,8 +72,12 @@ def _located(
 ) -> DivergedError:
     """Return the error of a run that diverged with what its last steps show when taken again."""
     folder = tracker.folder
-    content = keeping.newest(folder, run_id, tracker.position()) if folder else None
-    found = divergence.found(prepare(experiment), content, error.t)
+    try:
+        content = keeping.newest(folder, run_id, tracker.position()) if folder else None
+        found = divergence.found(prepare(experiment), content, error.t)
+    except Exception as other:  # it must not hide why the run ended
+        log.warning("The last steps could not be taken again: %s", other)
+        return error
     return DivergedError(f"{error} {found}".rstrip(), error.t)
 
 

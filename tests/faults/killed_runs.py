@@ -158,7 +158,8 @@ class Rounds:
                 break
             found += left_behind(folder)
         if status:
-            found.append(f"failed: {self._log.read_text().splitlines()[-1]}")
+            said = self._log.read_text().splitlines() or ["nothing"]
+            found.append(f"failed: {said[-1]}")
         else:
             found += of_finished(folder, self._expected)
         report.violations += [f"{folder}: {text}" for text in found]
