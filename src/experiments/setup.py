@@ -69,18 +69,13 @@ def prepare(experiment: Experiment) -> Session:
     metrics = fitting.metrics_for(experiment, splits.spec)
     monitor, higher_is_better = fitting.monitored(experiment.monitor, metrics)
 
-    precision = experiment.device.precision
-    dtype = torch.float64 if precision is Precision.fp64 else torch.float32
-    network = build_network(experiment, splits.spec)
-    channels_last = _is_channels_last(experiment, network, device)
-    params = Params([network], device, dtype, channels_last=channels_last)
-    model = Forward([network], params, precision)
+    params, model = _network(experiment, splits.spec, device)
     preprocessing = Preprocessing(
         splits.spec,
         device=device,
-        dtype=dtype,
+        dtype=params.vector.dtype,
         augment=fitting.augmentations_for(experiment, splits.spec, loss_fn),
-        channels_last=channels_last,
+        channels_last=params.channels_last,
     )
     batches = _batches(experiment, splits, preprocessing, device)
     _probe(experiment, splits.spec, model, params, batches["train"])
@@ -114,6 +109,18 @@ def build_network(experiment: Experiment, spec: DataSpec) -> nn.Module | Network
             return experiment.model.build(spec)
         except ValueError as error:
             raise ConfigError(f"{_pair(experiment)}: {error}.") from error
+
+
+def _network(
+    experiment: Experiment, spec: DataSpec, device: torch.device
+) -> tuple[Params, Forward]:
+    """Build the network, and take it apart into its parameters and the function of them."""
+    precision = experiment.device.precision
+    dtype = torch.float64 if precision is Precision.fp64 else torch.float32
+    network = build_network(experiment, spec)
+    channels_last = _is_channels_last(experiment, network, device)
+    params = Params([network], device, dtype, channels_last=channels_last)
+    return params, Forward([network], params, precision)
 
 
 def _batches(

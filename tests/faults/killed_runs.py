@@ -21,7 +21,7 @@ if __name__ == "__main__":
 import scenes
 import torch
 from composed import ROOT, compose
-from killing import Killer, Report, Watch
+from killing import Killer, Report, Watch, parser
 from safetensors.torch import save as serialise
 
 from experiments import checkpoint, journal, provenance, resuming, runner, snapshot, training
@@ -224,13 +224,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
 
 def main() -> None:
     """Kill as often as asked, or until a violation of the kind that is looked for."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--kills", type=int)
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--mutant", default="none")
-    parser.add_argument("--until", default="", help="a kind of violation")
-    asked = parser.parse_args()
+    asked = parser().parse_args()
     discover(ROOT)
     torch.set_num_threads(1)
     # The checkout is the same for all of them, though somebody may be editing it meanwhile.

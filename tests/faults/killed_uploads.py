@@ -23,7 +23,7 @@ import scenes
 import torch
 import uploads
 from composed import ROOT, compose
-from killing import Killer, Report, Watch
+from killing import Killer, Report, Watch, parser
 from mlflow import MlflowClient
 
 from experiments import commands, journal, logged_model, positions, store
@@ -150,14 +150,9 @@ RUNS: dict[str, Callable[[Path], None]] = {"numbers": numbers, "trained": traine
 
 def main() -> None:
     """Kill as often as asked, or until a violation of the kind that is looked for."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--kills", type=int)
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--mutant", default="none")
-    parser.add_argument("--until", default="", help="a kind of violation")
-    parser.add_argument("--runs", nargs="+", default=list(RUNS))
-    asked = parser.parse_args()
+    arguments = parser()
+    arguments.add_argument("--runs", nargs="+", default=list(RUNS))
+    asked = arguments.parse_args()
     discover(ROOT)
     for module in _HEAVY:
         importlib.import_module(module)

@@ -1,5 +1,6 @@
 """Processes that are forked from this one and killed at random moments."""
 
+import argparse
 import functools
 import mmap
 import os
@@ -141,3 +142,14 @@ class Killer:
 
 def _status(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what the programs that kill are told: how often, or until which violation."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kills", type=int)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--mutant", default="none")
+    parser.add_argument("--until", default="", help="a kind of violation")
+    return parser

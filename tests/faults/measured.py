@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,6 +57,13 @@ def _taken(call: Callable[[str], object], argument: str) -> Taken:
 
 def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def fork() -> int:
+    """Fork beside the test runner's threads, of which the child has none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of just that
+        return os.fork()
 
 
 def _forked(call: Callable[[str], object], argument: str) -> Taken:

@@ -5,11 +5,11 @@ import shutil
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
+import measured
 import pytest
 import torch
 from injected import CRASHED, Fault, injected
@@ -54,9 +54,7 @@ def record(folder: Path, told: Callable[[], None]) -> None:
 def forked(act: Callable[[Callable[[], None]], None]) -> tuple[int, int]:
     """Act in a child: return its exit status, and how often it told that something was done."""
     end, other = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of forking beside the test runner's threads
-        child = os.fork()
+    child = measured.fork()
     if not child:
         status = 98
         try:
@@ -212,9 +210,7 @@ def traced(act: Callable[[], None], paths: list[Path], fault: str, call: str, at
     Return its exit status: 0, 5 for an OSError, or -9.
     """
     end, other = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of forking beside the test runner's threads
-        child = os.fork()
+    child = measured.fork()
     if not child:
         status = 98
         try:

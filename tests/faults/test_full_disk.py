@@ -4,10 +4,10 @@ import os
 import resource
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import measured
 import pytest
 import scenes
 from composed import ROOT
@@ -27,9 +27,7 @@ def ended(
     arguments: list[str], said: Path, *, limit: int = resource.RLIM_INFINITY
 ) -> tuple[int, str]:
     """Run a command in a child whose files grow no further than a limit: status and stderr."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of forking beside the test runner's threads
-        child = os.fork()
+    child = measured.fork()
     if not child:
         descriptor = os.open(said, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -42,12 +42,6 @@ class Trained:
         """The seconds of the slowest step but the first, which loads what torch loads late."""
         return max(self.facts["times"][1:])
 
-    @property
-    def slow(self) -> float:
-        """The seconds of the slow steps: of those, one in a thousand takes longer."""
-        times = sorted(self.facts["times"][1:])
-        return float(times[-(len(times) // 1000) - 1])
-
 
 @dataclass(slots=True)
 class Server:
@@ -99,9 +93,9 @@ def server(made_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def baseline(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Return a run that has nothing to do with any store."""
-    return train(tmp_path_factory.mktemp("baseline") / "run", "tracking=offline")
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """Return the seconds of the slowest step of a run that has nothing to do with any store."""
+    return train(tmp_path_factory.mktemp("baseline") / "run", "tracking=offline").slowest
 
 
 def free_port() -> int:
@@ -137,16 +131,14 @@ def train(
     return Trained(run, done, json.loads(result.read_text()))
 
 
-def check(trained: Trained, baseline: Trained) -> None:
+def check(trained: Trained, baseline: float) -> None:
     """Hold a run with a fault to what is promised of it."""
     assert trained.done.status == 0, trained.done
     assert trained.done.err == ""
     assert len(trained.facts["times"]) == STEPS
-    for name, run in (("here", trained), ("without a store", baseline)):
-        print(f"{name}: slow step {run.slow:.4f} s, slowest {run.slowest:.4f} s")
+    print(f"slowest step {trained.slowest:.4f} s, without a store {baseline:.4f} s")
     print(f"from the last step to the end {trained.facts['after']:.2f} s")
-    assert trained.slow <= baseline.slow + 0.05
-    assert trained.slowest <= baseline.slowest + 1  # the machine's other work, but no timeout
+    assert trained.slowest <= baseline + 0.05
 
 
 def has_all(store: Path, run: Path) -> bool:
@@ -192,7 +184,7 @@ def test_an_absent_server_is_waited_for_5_seconds_and_nothing_is_lost(
 @pytest.mark.whole
 @pytest.mark.parametrize("mode", ["hang", "fail", "deaf"])
 def test_a_server_that_fails_for_good(
-    tmp_path: Path, server: Server, baseline: Trained, mode: str
+    tmp_path: Path, server: Server, baseline: float, mode: str
 ) -> None:
     with proxy(server.port) as between:
         with uploads.reaped(tmp_path):
@@ -212,7 +204,7 @@ def test_a_server_that_fails_for_good(
 @pytest.mark.whole
 @pytest.mark.parametrize("mode", ["fail", "deaf", "slow"])
 def test_a_server_that_is_well_again_in_time(
-    tmp_path: Path, server: Server, baseline: Trained, mode: str
+    tmp_path: Path, server: Server, baseline: float, mode: str
 ) -> None:
     seconds = None if mode == "slow" else 3.0
     with proxy(server.port) as between, uploads.reaped(tmp_path):
@@ -225,7 +217,7 @@ def test_a_server_that_is_well_again_in_time(
 
 @pytest.mark.whole
 def test_a_server_that_is_killed_and_started_again_later(
-    tmp_path: Path, server: Server, baseline: Trained
+    tmp_path: Path, server: Server, baseline: float
 ) -> None:
     def fault(runs: Path) -> None:
         assert uploads.eventually(lambda: has_begun(server.store, runs))
@@ -244,7 +236,7 @@ def test_a_server_that_is_killed_and_started_again_later(
 
 @pytest.mark.whole
 def test_a_server_that_is_killed_and_started_again_at_once(
-    tmp_path: Path, server: Server, baseline: Trained
+    tmp_path: Path, server: Server, baseline: float
 ) -> None:
     restarts: list[threading.Thread] = []
 
