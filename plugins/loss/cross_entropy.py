@@ -14,7 +14,7 @@ class CrossEntropy(Loss):
 
     tasks = frozenset({Task.classification})
     takes_shares = True
-    label_smoothing: float = number(0.0, at_least=0, at_most=1)
+    label_smoothing: float = number(0.0, at_least=0, at_most=1, lanes=True)
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         smooth, shares = self.label_smoothing, targets.is_floating_point()

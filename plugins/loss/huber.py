@@ -9,7 +9,7 @@ class Huber(Loss):
     """Square for errors up to delta, linear beyond: e²/2, else δ (|e| − δ/2) (Huber, 1964)."""
 
     tasks = frozenset({Task.regression})
-    delta: float = number(1.0, above=0)
+    delta: float = number(1.0, above=0, lanes=True)
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         error = (outputs.squeeze(-1) - targets).abs()

@@ -13,7 +13,7 @@ class Linear(Model):
     Shapes: inputs [B, ...] are flattened to [B, features]; weights [outputs, features].
     """
 
-    init_scale: float = number(1.0, at_least=0)
+    init_scale: float = number(1.0, at_least=0, lanes=True)
 
     def build(self, spec: DataSpec) -> Network:
         scale = self.init_scale / math.sqrt(spec.features)

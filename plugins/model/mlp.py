@@ -13,7 +13,7 @@ class MLP(Model):
     """Affine layers of raw tensors with ReLU between them; He initialisation (He et al., 2015)."""
 
     hidden: list[int] = number([128], at_least=1)
-    init_scale: float = number(1.0, at_least=0)
+    init_scale: float = number(1.0, at_least=0, lanes=True)
 
     def build(self, spec: DataSpec) -> Network:
         sizes = [spec.features, *self.hidden, spec.outputs]

@@ -27,5 +27,5 @@ class Adam(Optimizer):
         # over the vector that this saves is a tenth of the step of a small network.
         root = (1 - self.beta2**t).sqrt()
         lr = self.lr * root / (1 - self.beta1**t)
-        denominator = v.sqrt().add_(root * self.eps)
-        return m.div(denominator).mul_(lr), {"m": m, "v": v}
+        denominator = v.sqrt().add_((root * self.eps).to(v.dtype))
+        return m.div(denominator).mul_(lr.to(m.dtype)), {"m": m, "v": v}

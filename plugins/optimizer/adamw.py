@@ -28,6 +28,6 @@ class AdamW(Optimizer):
         # The bias corrections move to the numbers, as in adam.
         root = (1 - self.beta2**t).sqrt()
         lr = self.lr * root / (1 - self.beta1**t)
-        adam = m.div(v.sqrt().add_(root * self.eps)).mul_(lr)
+        adam = m.div(v.sqrt().add_((root * self.eps).to(v.dtype))).mul_(lr.to(m.dtype))
         step = adam.add_(self.lr * self.weight_decay * param)
         return step, {"m": m, "v": v}

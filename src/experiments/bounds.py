@@ -13,14 +13,16 @@ _LIMITS = {
 }
 
 
-def number(default: Any = dataclasses.MISSING, **limits: float) -> Any:
+def number(default: Any = dataclasses.MISSING, *, lanes: bool = False, **limits: float) -> Any:
     """Declare a dataclass field whose value, or whose list's every item, stays within limits.
 
     The limits are `above`, `at_least`, `below` and `at_most`. `None` stands for "not set" and is
-    within every limit; NaN and infinity are within none.
+    within every limit; NaN and infinity are within none. `lanes` says of a loss's number that it
+    enters by arithmetic, of a model's that it changes values of tensors alone: runs that differ in
+    it may train together.
     """
     assert limits.keys() <= _LIMITS.keys(), f"unknown limit in {sorted(limits)}"
-    metadata = {"limits": limits}
+    metadata = {"limits": limits, "lanes": lanes}
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

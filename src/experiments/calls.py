@@ -1,13 +1,11 @@
 """A checked command line, carried out: a run, a run that goes on, or a sweep."""
 
 import dataclasses
-import logging
 import os
 import shlex
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,19 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from experiments import config, discovery, journal, resuming, runner, sources, tracking
 from experiments.config import Plan
-from experiments.errors import (
-    ConfigError,
-    DivergedError,
-    ExperimentError,
-    Interrupted,
-    explained,
-    message,
-)
+from experiments.errors import ConfigError, ExperimentError, Interrupted
 from experiments.journal import Journal
 from experiments.provenance import Identity
 from experiments.registry import name_of
@@ -35,8 +25,10 @@ from experiments.secrecy import clean
 from experiments.settings import Experiment, TrackingMode
 from experiments.setup import prepare
 from experiments.sweep import Sweep
+from experiments.sweeping import Task
 from experiments.tracker import Silent, Tracker
 from experiments.tracking import Uploader
+from experiments.wording import quoted
 
 _TRACEBACK = "HYDRA_FULL_ERROR"
 
@@ -131,52 +123,60 @@ class Call:
         carry_out(self.root, self.config_name, [*self.flags, *self.overrides], job)
 
     def sweep(self) -> int:
-        """Train every job of a sweep; return 1 if any failed."""
-        experiment, folder = self.plan.experiment, self.plan.folder
+        """Train every job of a sweep, or those that are missing; return 1 if any failed."""
+        experiment, earlier = self.plan.experiment, self._interrupted()
+        folder = earlier or self.plan.folder
         folder.mkdir(parents=True, exist_ok=True)
+        run_id = journal.start_of(folder)["run_id"] if earlier else self.run_id
+        here = [*self.overrides, f"hydra.sweep.dir={quoted(str(folder))}"]
+        call = dataclasses.replace(
+            self, overrides=here, plan=dataclasses.replace(self.plan, folder=folder)
+        )
         name = experiment.tracking.name or f"sweep {' '.join(self.overrides)}"
-        identity = Identity(self.run_id, None, name, self.overrides)
-        failures: list[str] = []  # of each job why it failed, empty where it did not
-        with self._uploading():
-            parent = Sweep(experiment, Journal(folder), identity, self.root)
-            try:
-                self._hydra(lambda cfg: self._job(cfg, failures))
-            except BaseException as error:
-                parent.close("FAILED" if isinstance(error, Exception) else "KILLED")
-                raise
-            parent.close("FAILED" if any(failures) else "FINISHED")
+        identity = Identity(run_id, None, name, self.overrides)
+        task = Task(
+            self.root,
+            run_id,
+            folder,
+            self.plan.varied,
+            experiment,
+            library=resuming.Library(Path(experiment.output)) if experiment.reuse else None,
+        )
+        for lines, problem in self.plan.wrong.items():
+            print(f"{lines} is left out: {problem}", file=sys.stderr)
+        with call._uploading():
+            parent = Sweep(experiment, Journal(folder, resume=bool(earlier)), identity, self.root)
+            call._train_jobs(task, parent)
         if experiment.tracking.mode is TrackingMode.none:
             shutil.rmtree(folder)
-        _tell(failures)
-        return ExperimentError.status if any(failures) else 0
+        _tell(task.failures, len(task.numbers))
+        return ExperimentError.status if task.failures else 0
 
-    def _job(self, cfg: DictConfig, failures: list[str]) -> float:
-        """Train one job of a sweep, say in one line how it went, and return its value.
-
-        A job that fails or diverges has the value NaN, and does not stop the others; why it failed
-        comes to the failures.
-        """
-        settings = HydraConfig.get()
-        number, overrides = settings.job.num, list(settings.overrides.task)
-        varied = [text for text in overrides if text.partition("=")[0] in self.plan.varied]
-        name = " ".join(varied) or f"job {number}"
-        identity = Identity(f"{self.run_id}.{number}", self.run_id, name, overrides)
-        _quieten_console()
-        started, value, failure = time.monotonic(), float("nan"), ""
+    def _train_jobs(self, task: Task, parent: Sweep) -> None:
+        """Let Hydra carry out the jobs of a sweep between the start and the end of its own run."""
         try:
-            experiment, tracker = config.build(cfg), Journal(_folder())
-            result = runner.execute(experiment, tracker, identity, self.root)
-            value, outcome = result.value, f"{result.monitor} {result.value:.4f}"
-        except DivergedError as error:
-            outcome = f"diverged: {error}"
-        except Exception as error:
-            told = explained(error)
-            outcome = f"failed: {message(told)}"
-            failure = f"{name}: {str(told) or type(told).__name__}"
-        failures.append(failure)
-        seconds = time.monotonic() - started
-        print(f"#{number} {name}: {outcome} ({seconds:.1f} s)", flush=True)
-        return value
+            self._hydra(task)
+        except BaseException as error:
+            parent.close("FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+        # One that was stopped is not at its end: the same command goes on with it.
+        parent.close("KILLED" if task.is_stopped else "FAILED" if task.failures else "FINISHED")
+
+    def _interrupted(self) -> Path | None:
+        """Return the folder of a sweep of this command that has not come to its end."""
+        experiment, folder = self.plan.experiment, self.plan.folder
+        if (folder / journal.FILE).exists():
+            if resuming.is_interrupted(folder, self.overrides):
+                return folder
+            if not journal.is_held(folder) and resuming.is_other(folder, self.overrides):
+                raise ConfigError(f"The folder {folder} is that of another sweep; name another.")
+            return None
+        if experiment.tracking.mode is TrackingMode.none:
+            return None
+        found = resuming.find_sweep(Path(experiment.output), self.overrides)
+        if found is not None:
+            print(f"goes on with the sweep in {found}, which was interrupted", flush=True)
+        return found
 
     @contextmanager
     def _uploading(self) -> Iterator[None]:
@@ -220,23 +220,11 @@ def carry_out(
             os.environ[_TRACEBACK] = traceback
 
 
-def _folder() -> Path:
-    return Path(HydraConfig.get().runtime.output_dir)
-
-
 def _name(experiment: Experiment) -> str:
     parts = (experiment.model, experiment.optimizer, experiment.dataset)
     return " ".join(name_of(type(part)) for part in parts)
 
 
-def _quieten_console() -> None:
-    """Leave a job's details to its log file; the console shows a line a job."""
-    for handler in logging.getLogger().handlers:
-        if type(handler) is logging.StreamHandler:
-            handler.setLevel(logging.WARNING)
-
-
-def _tell(failures: Sequence[str]) -> None:
-    if lines := [f"  {clean(failure)}" for failure in failures if failure]:
-        failed = f"{len(lines)} of {len(failures)} jobs failed"
-        print(f"error: {failed}:", *lines, sep="\n", file=sys.stderr)
+def _tell(failures: Mapping[int, str], count: int) -> None:
+    if lines := [f"  #{number} {clean(text)}" for number, text in sorted(failures.items())]:
+        print(f"error: {len(lines)} of {count} jobs failed:", *lines, sep="\n", file=sys.stderr)

@@ -1,10 +1,11 @@
 """From a command line and `conf/` to a typed Experiment that holds the chosen plugins."""
 
 import copy
+import dataclasses
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, errors, open_dict, read_write
 
 from experiments import (
+    choices,
     discovery,
     places,
     registry,
@@ -27,7 +29,7 @@ from experiments import (
     validation,
 )
 from experiments.errors import ConfigError, options
-from experiments.settings import Experiment
+from experiments.settings import Experiment, OnError
 from experiments.wording import shortened
 
 # Kinds of which an experiment takes several, each under its own name.
@@ -42,6 +44,7 @@ class Plan:
     multirun: bool
     folder: Path
     varied: frozenset[str] = frozenset()  # the settings that a sweep gives several values
+    wrong: Mapping[str, str] = field(default_factory=dict)  # of a sweep's values, and why
 
 
 def publish(root: Path, run_id: str) -> None:
@@ -95,6 +98,19 @@ def build(cfg: DictConfig) -> Experiment:
         raise ConfigError(problem)
     experiment.device.find()
     return experiment
+
+
+def composer(
+    compose: Callable[[Sequence[str]], DictConfig],
+) -> Callable[[Sequence[str]], tuple[Experiment, dict[str, Any]]]:
+    """Return the function from overrides to an experiment, and to its settings as plain data."""
+
+    def composed(overrides: Sequence[str]) -> tuple[Experiment, dict[str, Any]]:
+        with translating():
+            cfg = _without_hydra(compose(overrides))
+            return build(cfg), choices.plain(cfg)
+
+    return composed
 
 
 def translated(error: BaseException) -> ConfigError:
@@ -157,18 +173,51 @@ def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
     hydra = _composed(name, _lines(parsed)).hydra
     lines = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
     sizes.check_lines(lines)
-    # A later setting of the same key wins, as in Hydra's sweeper.
-    settings = {o.get_key_element(): o for o in [*_parse(lines), *parsed]}
-    sizes.check_jobs([_count(override) for override in settings.values()])
-    choices = {key: _choices(override) for key, override in settings.items()}
-    first = [lines[0] for lines in choices.values()]
-    base = _composed(name, first)
+    intervals = hydra.sweeper._target_ in screening.SAMPLING
+    values = choices.of([*_parse(lines), *parsed], intervals=intervals)
+    base, first, wrong = _base(name, list(values.values()))
     bare = _without_hydra(copy.deepcopy(base))
-    for lines in choices.values():
-        for line in lines[1:]:
-            build(_without_hydra(_changed(bare, name, first, line)))
-    varied = frozenset(key for key, lines in choices.items() if len(lines) > 1)
-    return _planned(base, multirun=True, varied=varied)
+    stops = bare.on_error is OnError["stop"]
+    for lines in values.values():
+        failing = {}
+        for line in lines:
+            if line in first:
+                continue
+            try:
+                build(_without_hydra(_changed(bare, name, first, line)))
+            except ConfigError as error:
+                failing[line] = str(error)
+        if failing and (stops or len(failing) == len(lines)):
+            raise ConfigError(next(iter(failing.values())))
+        wrong |= failing
+    if not intervals:
+        rows = choices.jobs_of(values, bare)
+        if len(rows) and bare.sweep.file is not None:
+            _composed(name, rows[0])
+    varied = frozenset(key for key, lines in values.items() if len(lines) > 1)
+    if bare.sweep.file is not None:
+        varied |= {line.partition("=")[0] for line in rows[0]}
+    if bare.repeats > 1:
+        varied |= {"seed"}
+    return dataclasses.replace(_planned(base, multirun=True, varied=varied), wrong=wrong)
+
+
+def _base(name: str, values: Sequence[list[str]]) -> tuple[DictConfig, list[str], dict[str, str]]:
+    """Compose the first values that can be composed, and say what is wrong with those before."""
+    wrong: dict[str, str] = {}
+    for place in range(max(map(len, values), default=1)):
+        first = [lines[min(place, len(lines) - 1)] for lines in values]
+        try:
+            base = _composed(name, first)
+            build(_without_hydra(copy.deepcopy(base)))
+        except (ConfigError, HydraException, errors.OmegaConfBaseException) as error:
+            told = error if isinstance(error, ConfigError) else translated(error)
+            wrong[" ".join(first)] = str(told)
+        else:
+            if wrong and base.on_error is OnError["stop"]:
+                break
+            return base, first, wrong
+    raise ConfigError(next(iter(wrong.values())))
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:
@@ -186,28 +235,6 @@ def _refuse_null(parsed: Sequence[Override]) -> None:
 
 def _lines(parsed: Sequence[Override]) -> list[str]:
     return [o.input_line or "" for o in parsed if not o.is_sweep_override()]
-
-
-def _count(override: Override) -> float:
-    """Return how many values a setting has, without making them."""
-    value: Any = override.value()
-    if isinstance(value, RangeSweep):
-        return sizes.count(value.start or 0, value.stop or 0, value.step)
-    if isinstance(value, IntervalSweep):
-        raise ConfigError(f"{override.input_line}: name the values, as in range(0, 1, step=0.1).")
-    return len(list(override.sweep_string_iterator())) if override.is_sweep_override() else 1
-
-
-def _choices(override: Override) -> list[str]:
-    key = override.get_key_element()
-    if not override.is_sweep_override():
-        return [override.input_line or ""]
-    if override.is_hydra_override():
-        raise ConfigError(f"{key}: a sweep may not change Hydra's own settings.")
-    lines = [f"{key}={v}" for v in override.sweep_string_iterator()]
-    if not lines:
-        raise ConfigError(f"{override.input_line}: there is nothing to sweep over.")
-    return lines
 
 
 def _changed(base: DictConfig, name: str, first: Sequence[str], line: str) -> DictConfig:

@@ -1,11 +1,13 @@
 """Settings as plain data that can be stored, and plugins made again from it."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
 import torch
+import yaml
 from omegaconf import OmegaConf
 from torch import Tensor
 
@@ -13,6 +15,8 @@ from experiments import registry
 from experiments.interfaces import Plugin
 from experiments.records import DataSpec, Task, Tensors
 from experiments.secrecy import clean
+
+_NUMBER = re.compile(r"[-+.\d_]*\d[\d_.]*([eE][-+]?\d+)?|[-+]?\.?(inf|nan)", re.IGNORECASE)
 
 
 def describe(value: Any) -> Any:
@@ -30,6 +34,25 @@ def describe(value: Any) -> Any:
         cls = type(value)
         return {"plugin": f"{registry.kind_of(cls)}/{registry.name_of(cls)}", **own}
     return own
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Writes YAML that omegaconf reads again, tens of times faster than its own."""
+
+
+def _quoted_number(dumper: Any, text: str) -> Any:
+    # YAML takes 1e-3 for text, omegaconf for a number.
+    style = "'" if _NUMBER.fullmatch(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _quoted_number)
+
+
+def to_yaml(settings: Any) -> str:
+    """Return plain data as YAML."""
+    text: str = yaml.dump(settings, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def restore(description: dict[str, Any]) -> Any:

@@ -33,7 +33,7 @@ def batches(session: Session, after: int = 0) -> Iterator[list[Batch]]:
     """Yield every step's batches: one, or with `accumulate` several whose gradients add up."""
     experiment, train = session.experiment, session.batches["train"]
     for epoch, skip in _epochs(session, after):
-        remaining = train.epoch(epoch, [experiment.seed], skip)
+        remaining = train.epoch(epoch, session.seeds, skip)
         while parts := list(islice(remaining, experiment.accumulate)):
             yield parts
 
@@ -62,8 +62,8 @@ class Engine:
         """Take the steps of every epoch."""
         experiment = self._session.experiment
         for epoch, skip in _epochs(self._session, self._t):
-            keys = self._train.preprocessing.keys([experiment.seed], epoch)
-            remaining = self._train.reads(epoch, [experiment.seed], skip)
+            keys = self._train.preprocessing.keys(self._session.seeds, epoch)
+            remaining = self._train.reads(epoch, self._session.seeds, skip)
             waiting: list[list[Read]] = []
             while parts := list(islice(remaining, experiment.accumulate)):
                 waiting.append(parts)

@@ -76,9 +76,14 @@ def explained(error: Exception) -> Exception:
     if isinstance(error, OSError) and error.errno in _STORAGE | {errno.EACCES, errno.EPERM}:
         where = error.filename or "The run's folder"
         return StorageError(f"{where} cannot be written: {error.strerror}.")
-    if isinstance(error, MemoryError) or any(part in text for part in _OUT_OF_MEMORY):
+    if is_out_of_memory(error):
         return ExperimentError(f"Out of memory; a smaller batch_size needs less. ({text[:200]})")
     return error
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Say whether an error is that of a processor's or a device's memory being too small."""
+    return isinstance(error, MemoryError) or any(part in str(error) for part in _OUT_OF_MEMORY)
 
 
 def options(got: str, allowed: Iterable[str]) -> str:

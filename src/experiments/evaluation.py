@@ -1,6 +1,6 @@
 """How good a model is on a split, and what it predicts for single items."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from torch import Tensor
 from experiments import signals
 from experiments.batches import Batches
 from experiments.forward import Forward
-from experiments.interfaces import Loss, Metric
+from experiments.interfaces import Metric
 from experiments.records import Tensors
 
 
@@ -18,7 +18,7 @@ def evaluate(
     tensors: Tensors,
     batches: Batches,
     *,
-    loss_fn: Loss,
+    loss_fn: Callable[[Tensor, Tensor], Tensor],
     metrics: Mapping[str, Metric],
 ) -> dict[str, float]:
     """Return the mean loss and every metric over one pass of a split."""

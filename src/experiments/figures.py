@@ -22,8 +22,8 @@ Series = Mapping[str, Points]
 Tile = tuple[Tensor, str, str]  # a picture [H, W] or [H, W, 3], its caption, the caption's colour
 
 # Okabe & Ito (2008): told apart with every common kind of colour vision.
-_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_BLUE, _RED, _PALE = *_PALETTE[:2], "#A6C8E0"
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_BLUE, _RED, _PALE = *PALETTE[:2], "#A6C8E0"
 _STYLE: Any = {
     "figure.constrained_layout.h_pad": 0.07,
     "figure.constrained_layout.w_pad": 0.07,
@@ -33,19 +33,19 @@ _STYLE: Any = {
     "grid.color": "#E6E6E6",
     "legend.frameon": False,
 }
-_WIDTH, _DPI = 8.0, 150  # inches, and dots per inch: 1200 pixels
+WIDTH, _DPI = 8.0, 150  # inches, and dots per inch: 1200 pixels
 _LARGEST = 1e250  # a value drawn; the axis' margin beyond it must still be a float64
 
 
 def curves(path: Path, series: Series, *, title: str, ylabel: str, log_y: bool = False) -> None:
     """Draw values over steps; crosses at the top edge stand for values that are not finite."""
-    looks = cycle(product(("-", "--", ":"), _PALETTE))
+    looks = cycle(product(("-", "--", ":"), PALETTE))
     values = [value for points in series.values() for _, value in points]
     positive = any(1 / _LARGEST <= value < math.inf for value in values)
-    with _figure(path, title=title, size=(_WIDTH, 4.8)) as figure:
+    with drawing(path, title=title, size=(WIDTH, 4.8)) as figure:
         axes = figure.add_subplot(xlabel="step", ylabel=ylabel)
         for (name, points), (line, color) in zip(series.items(), looks, strict=False):
-            _curve(axes, points, label=_plain(name, 36), color=color, linestyle=line)
+            _curve(axes, points, label=plain(name, 36), color=color, linestyle=line)
         axes.set(xlim=(0, None), yscale="log" if log_y and positive else "linear")
         axes.locator_params(axis="x", integer=True)
         axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -65,11 +65,11 @@ def confusion(path: Path, matrix: Tensor, *, classes: Names) -> None:
     shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
     right, total = counts.trace().item(), counts.sum().item()
     title = f"Confusion matrix: {right:,.0f} of {total:,.0f} right ({right / max(total, 1):.1%})"
-    with _figure(path, title=title, size=(_WIDTH, 7)) as figure:
+    with drawing(path, title=title, size=(WIDTH, 7)) as figure:
         axes = figure.add_subplot(xlabel="prediction", ylabel="target")
         # The colour goes by the share's root, so rare mistakes are seen beside a dark diagonal.
         image = axes.imshow(shares.sqrt().numpy(), cmap="Blues", vmin=0, vmax=1)
-        _class_ticks(axes, [_plain(name, 18) for name in classes])
+        _class_ticks(axes, [plain(name, 18) for name in classes])
         for row, column in counts.nonzero().tolist() if len(classes) <= 20 else []:
             color = "white" if shares[row, column] > 0.42 else "black"
             text, size = f"{counts[row, column]:.0f}", min(10, 130 / len(classes))
@@ -88,8 +88,8 @@ def predictions(
     for item, target, guess in zip(_unit_range(images), truth, guesses, strict=True):
         # Matplotlib wants channels last; what has not three of them is shown in grey.
         picture = item.permute(1, 2, 0) if len(item) == 3 else item.mean(0)
-        mark = f"\n{'✓' if guess == target else '✗'} {_plain(classes[guess], 13)}"
-        caption = _plain(classes[target], 15) + ("" if preds is None else mark)
+        mark = f"\n{'✓' if guess == target else '✗'} {plain(classes[guess], 13)}"
+        caption = plain(classes[target], 15) + ("" if preds is None else mark)
         tiles.append((picture, caption, "black" if guess == target else _RED))
     title = "Samples" if preds is None else "Samples: target above prediction"
     _tiles(path, tiles, title=title, cmap="gray", vmin=0, vmax=1)
@@ -100,7 +100,7 @@ def weight_images(path: Path, weights: Tensor, *, shape: Sequence[int], classes:
     stack = weights.T if weights.shape == (math.prod(shape), len(classes)) else weights
     stack = stack.detach().cpu().double().reshape(len(classes), -1, *shape[-2:]).mean(1)
     end = stack.nan_to_num(0, 0, 0).abs().max().item() or 1.0
-    tiles = [(one, _plain(name, 15), "black") for one, name in zip(stack, classes, strict=True)]
+    tiles = [(one, plain(name, 15), "black") for one, name in zip(stack, classes, strict=True)]
     _tiles(path, tiles, title="Weights", bar="weight", cmap="RdBu_r", vmin=-end, vmax=end)
 
 
@@ -110,7 +110,7 @@ def regression(path: Path, preds: Tensor, *, targets: Tensor) -> None:
     truth, guesses = pairs[:, pairs.isfinite().all(0)]
     error, area = (guesses - truth).abs().mean(), min(18, 1 + 2e4 / (len(truth) + 1))
     title = f"Predicted and true values: N = {len(truth):,}, mean absolute error {error:.4g}"
-    with _figure(path, title=title, size=(7, 7)) as figure:
+    with drawing(path, title=title, size=(7, 7)) as figure:
         axes = figure.add_subplot(xlabel="true value", ylabel="prediction", aspect="equal")
         axes.scatter(truth.numpy(), guesses.numpy(), s=area, color=_BLUE, alpha=0.6, linewidth=0)
         limits = [end(*axes.get_xlim(), *axes.get_ylim()) for end in (min, max)]
@@ -121,13 +121,13 @@ def regression(path: Path, preds: Tensor, *, targets: Tensor) -> None:
 
 def leaderboard_bars(path: Path, rows: Sequence[tuple[str, float]], *, ylabel: str) -> None:
     """Draw the first 30 rows (name, value), sorted best first; a far too long bar is cut."""
-    names, values = [_plain(name, 48) for name, _ in rows[:30]], [value for _, value in rows[:30]]
+    names, values = [plain(name, 48) for name, _ in rows[:30]], [value for _, value in rows[:30]]
     sizes = sorted(abs(value) for value in values if math.isfinite(value)) or [0.0]
     end = min(10 * sizes[(len(sizes) - 1) // 2], sizes[-1])  # ten times the median
     labels = [f"{x:.4g}{' (cut)' if end < abs(x) < math.inf else ''}" for x in values]
     lengths = [0.0 if math.isnan(x) else max(-end, min(end, x)) for x in values]
-    title, size = f"Best {len(names)} of {len(rows)} by {ylabel}", (_WIDTH, 1.2 + 0.26 * len(names))
-    with _figure(path, title=title, size=size) as figure:
+    title, size = f"Best {len(names)} of {len(rows)} by {ylabel}", (WIDTH, 1.2 + 0.26 * len(names))
+    with drawing(path, title=title, size=size) as figure:
         axes = figure.add_subplot(xlabel=ylabel, xmargin=0.16, ylim=(len(names) - 0.4, -0.6))
         bars = axes.barh(range(len(names)), lengths, color=[_BLUE, *[_PALE] * 29])
         axes.bar_label(bars, labels=labels, padding=3, fontsize=9)
@@ -135,7 +135,7 @@ def leaderboard_bars(path: Path, rows: Sequence[tuple[str, float]], *, ylabel: s
 
 
 @contextmanager
-def _figure(path: Path, *, title: str, size: tuple[float, float]) -> "Iterator[Figure]":
+def drawing(path: Path, *, title: str, size: tuple[float, float]) -> "Iterator[Figure]":
     """Lend an empty figure of `size` inches, without pyplot's global state, and save it as PNG."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # silent on building its font cache
     import matplotlib as mpl
@@ -144,7 +144,7 @@ def _figure(path: Path, *, title: str, size: tuple[float, float]) -> "Iterator[F
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # in a name: a box is drawn
         figure = Figure(figsize=size, layout="constrained")
-        figure.suptitle(_plain(title, 90), x=0.01, ha="left", fontsize=12, weight="bold")
+        figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=12, weight="bold")
         yield figure
         figure.savefig(path, format="png", dpi=_DPI, facecolor="white")
 
@@ -153,9 +153,9 @@ def _tiles(path: Path, tiles: Sequence[Tile], *, title: str, bar: str = "", **lo
     """Draw pictures in rows of at most 8, or of 10 where there are many; frame the coloured."""
     rows = math.ceil(len(tiles) / (8 if len(tiles) <= 40 else 10))
     columns = math.ceil(len(tiles) / rows)
-    edge = _WIDTH / max(columns, 5)
+    edge = WIDTH / max(columns, 5)
     size = (max(columns * edge, 5.5), 0.8 + rows * (edge + 0.3))
-    with _figure(path, title=title, size=size) as figure:
+    with drawing(path, title=title, size=size) as figure:
         for i, (picture, caption, color) in enumerate(tiles):
             axes = figure.add_subplot(rows, columns, i + 1, xticks=[], yticks=[])
             image = axes.imshow(picture.numpy(), **look)
@@ -198,6 +198,6 @@ def _unit_range(images: Tensor) -> Tensor:
     return (pixels - low) / max(high - low, 1e-12)
 
 
-def _plain(text: str, width: int) -> str:
+def plain(text: str, width: int) -> str:
     """Return text of at most `width` characters that matplotlib does not take for a formula."""
     return (text if len(text) <= width else f"{text[: width - 1]}…").replace("$", r"\$")

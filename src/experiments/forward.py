@@ -53,6 +53,28 @@ class Forward:
         twin._call = lambda tensors, inputs: call(tensors, buffers, inputs)
         return twin
 
+    def taken(self, places: Sequence[int]) -> "Forward":
+        """Return the function of some of the lanes, with copies of their buffers."""
+        twin = copy.copy(self)
+        twin.buffers = {name: buffer[list(places)] for name, buffer in self.buffers.items()}
+        twin._call = lambda tensors, inputs: twin._lanes(tensors, twin.buffers, inputs)
+        return twin
+
+    def lane(self, place: int) -> "Forward":
+        """Return the function of one lane, as that of a plain run, with copies of its buffers."""
+        twin = copy.copy(self)
+        twin._in_lanes = False
+        twin.buffers = {name: buffer[place].clone() for name, buffer in self.buffers.items()}
+        twin._call = lambda tensors, inputs: twin._substituted(tensors, twin.buffers, inputs)
+        return twin
+
+    def on_same(self, tensors: Tensors, inputs: Tensor, places: slice) -> Tensor:
+        """Return the outputs [K, B, ...] of some of the lanes for the same inputs [B, *item]."""
+        twin, call = copy.copy(self), vmap(self._substituted, in_dims=(0, 0, None))
+        buffers = {name: buffer[places] for name, buffer in self.buffers.items()}
+        twin._call = lambda tensors, inputs: call(tensors, buffers, inputs)
+        return twin({name: tensor[places] for name, tensor in tensors.items()}, inputs)
+
     def train(self, mode: bool = True) -> None:
         """Switch between training and evaluation (dropout, BatchNorm)."""
         if isinstance(self._network, nn.Module):

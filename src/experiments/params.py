@@ -58,6 +58,21 @@ class Params:
         """The number of lanes K, or None for a plain run."""
         return None if self.vector.dim() == 1 else self.vector.shape[0]
 
+    def taken(self, places: Sequence[int]) -> "Params":
+        """Return a copy of some of the lanes."""
+        return self._with(self.vector[list(places)])
+
+    def lane(self, place: int) -> "Params":
+        """Return a copy of one lane, as the parameters of a plain run."""
+        return self._with(self.vector[place].clone())
+
+    def _with(self, vector: Tensor) -> "Params":
+        twin = copy.copy(self)
+        twin.vector, twin.grads = vector, torch.zeros_like(vector)
+        values, grads = twin.split(vector), twin.split(twin.grads)
+        twin.tensors = {name: _leaf(None, values[name], grads[name]) for name in values}
+        return twin
+
     def split(self, vector: Tensor) -> Tensors:
         """View a vector [..., P] as named tensors [..., *shape]."""
         return {p.name: self._view(vector, p) for p in self.layout}

@@ -35,6 +35,7 @@ class Identity:
     parent_id: str | None
     name: str
     overrides: Sequence[str]
+    job: int | None = None  # its number in a sweep
 
 
 def start_event(experiment: Experiment, identity: Identity, root: Path) -> dict[str, Any]:

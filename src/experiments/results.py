@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments import modelcode, report
+from experiments import description, modelcode, provenance, report
 from experiments.errors import DivergedError
 from experiments.history import History
 from experiments.secrecy import clean
@@ -60,12 +60,49 @@ def read(folder: Path) -> Result | None:
         return None
 
 
-def announce(result: Result, history: History) -> None:
+class Value(float):
+    """A run's value as a sweep hands it on, and how the run has ended."""
+
+    status: str
+    higher_is_better: bool
+
+    @classmethod
+    def none(cls, status: str) -> "Value":
+        """Return the value of a run that has none."""
+        value = cls("nan")
+        value.status, value.higher_is_better = status, True
+        return value
+
+    @classmethod
+    def of(cls, result: Result) -> "Value":
+        """Return the value of a result."""
+        value = cls(result.value)
+        value.status, value.higher_is_better = result.status, result.higher_is_better
+        return value
+
+
+def announce(result: Result, history: History, log: logging.Logger) -> None:
     """Print the result table and why the run ended."""
     log.info("\n%s\n", report.metrics_table(result.metrics))
     best = f"{history.monitor} {result.value:.4f} at step {history.best_step}"
     log.info("best     %s", best)
     log.info("stopped  %s, after %d steps and %.1f s", result.reason, result.step, result.seconds)
+
+
+def record_origin(
+    session: Session, tracker: Tracker, config: Mapping[str, Any], dataset: Mapping[str, Any]
+) -> None:
+    """Record the settings, the device, and the data."""
+    if tracker.folder is not None:
+        write(tracker, "config.yaml", description.to_yaml(config))
+        tracker.add("tags", values={"device": provenance.device_name(session.device)})
+        tracker.add("dataset", **dataset)
+
+
+def write_patch(tracker: Tracker, root: Path) -> None:
+    """Record what the code has beside its commit."""
+    if tracker.folder is not None and (patch := provenance.patch(root)):
+        write(tracker, "code.patch", patch)
 
 
 def hand_over(
@@ -79,11 +116,12 @@ def hand_over(
         return
     for path in sorted(tracker.folder.glob("checkpoints/*.safetensors")):
         tracker.artifact(f"checkpoints/{path.name}", "checkpoints")
-    if session.experiment.tracking.model:
+    settings, alone = session.experiment.tracking, start["parent_id"] is None
+    if alone if settings.model is None else settings.model:
         _add_model(tracker, session)
     write(tracker, FILE, json.dumps(asdict(result), indent=2))
     tracker.add("tags", values={"mlflow.note.content": _note(result, start)})
-    if session.experiment.tracking.figures:
+    if alone if settings.figures is None else settings.figures:
         for name in report.draw(session, history, tracker.folder / "figures"):
             tracker.artifact(f"figures/{name}", "figures")
 

@@ -3,22 +3,27 @@
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments import journal, keeping
+from experiments import journal, keeping, results
 from experiments.description import describe, flatten
 from experiments.errors import ConfigError, options
 from experiments.journal import Event
 from experiments.keeping import Content
 from experiments.provenance import origin
+from experiments.results import Result
 from experiments.secrecy import clean
 from experiments.settings import Experiment
+from experiments.wording import quoted
 
 AUTO = "auto"
+REUSED = "reused.json"  # in the folder of a job, the run whose result stands for it
 # Settings that decide where a run's results go and how long it may take to go on, not its numbers.
-_FREE = ("output", "plugin_path", "resume", "resume_changed", "tracking.", "checkpoint.")
+_FREE = ("output", "plugin_path", "resume", "resume_changed", "tracking.", "checkpoint.",
+         "sweep.", "repeats", "on_error", "reuse", "lanes")  # fmt: skip
 log = logging.getLogger(__name__)
 
 
@@ -84,8 +89,7 @@ def find(experiment: Experiment) -> Path | None:
 
 def overrides(folder: Path, given: Sequence[str]) -> list[str]:
     """Return the settings of a run's command, with those given now, for the same folder."""
-    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    now = [*given, f"hydra.run.dir='{quoted}'", "hydra.mode=RUN"]
+    now = [*given, f"hydra.run.dir={quoted(str(folder))}", "hydra.mode=RUN"]
     replaced = {_key(text) for text in now}
     before: list[str] = journal.start_of(folder)["overrides"]
     return [*(text for text in before if _key(text) not in replaced), *now]
@@ -112,11 +116,92 @@ def earlier(folder: Path, experiment: Experiment, tracker: journal.Journal) -> E
 
 def is_finished(folder: Path) -> bool:
     """Say whether a run has come to its end."""
+    return status_of(folder) == "FINISHED"
+
+
+def status_of(folder: Path) -> str | None:
+    """Return how a run has ended, None where it has not."""
     status = None
     for event, _ in journal.read(folder / journal.FILE):
         if event["event"] in ("end", "resume"):
             status = event.get("status")
-    return status == "FINISHED"
+    return status
+
+
+def find_sweep(output: Path, overrides: Sequence[str]) -> Path | None:
+    """Return the folder of the last sweep of a command that was interrupted."""
+    found = [path.parent for path in output.glob(f"*/{journal.FILE}")]
+    return next((f for f in sorted(found, reverse=True) if is_interrupted(f, overrides)), None)
+
+
+def is_interrupted(folder: Path, overrides: Sequence[str]) -> bool:
+    """Say whether a folder holds a sweep of a command that has not come to its end."""
+    try:
+        start = journal.start_of(folder)
+    except ConfigError:
+        return False
+    same = start["config"] == sweep_config(overrides)
+    return same and not journal.is_held(folder) and status_of(folder) in (None, "KILLED")
+
+
+def is_other(folder: Path, overrides: Sequence[str]) -> bool:
+    """Say whether a folder holds a run of another command."""
+    return bool(journal.start_of(folder)["config"] != sweep_config(overrides))
+
+
+def sweep_config(overrides: Sequence[str]) -> dict[str, str]:
+    """Return what the journal of a sweep says of its settings."""
+    return {"sweep": clean(" ".join(overrides))}
+
+
+def opened(folder: Path, experiment: Experiment) -> tuple[journal.Journal, Earlier | None]:
+    """Open the journal of a sweep's job, and return what an earlier part of it has left."""
+    if not (folder / journal.FILE).exists():
+        return journal.Journal(folder), None
+    tracker = journal.Journal(folder, resume=True)
+    try:
+        return tracker, earlier(folder, experiment, tracker)
+    except BaseException:
+        tracker.close()
+        raise
+
+
+def ended(folder: Path) -> Result | None:
+    """Return the result of a job that has come to its end, as one that diverged also has."""
+    if not (folder / journal.FILE).exists() or status_of(folder) in (None, "KILLED"):
+        return None
+    result = results.read(folder)
+    return result if result is not None and result.status != "failed" else None
+
+
+class Library:
+    """The results of the runs below a folder, by their settings, code and versions."""
+
+    def __init__(self, output: Path) -> None:
+        self._folders: dict[str, Path] = {}
+        for path in sorted(output.glob(f"**/{journal.FILE}")):
+            with suppress(ConfigError, KeyError):
+                start = journal.start_of(path.parent)
+                self._folders[_key_of(start["config"], start["origin"])] = path.parent
+
+    def find(self, experiment: Experiment) -> tuple[Path, Result] | None:
+        """Return the folder and the result of a run that has ended, as this would."""
+        folder = self._folders.get(_key_of(describe(experiment), origin(experiment)))
+        result = ended(folder) if folder else None
+        return (folder, result) if folder and result else None
+
+    def reuse(self, experiment: Experiment, folder: Path) -> Result | None:
+        """Refer from a job's folder to the run whose result stands for it, where there is one."""
+        found = self.find(experiment)
+        if found is None:
+            return None
+        folder.mkdir(parents=True)
+        (folder / REUSED).write_text(json.dumps({"folder": str(found[0].resolve())}))
+        return found[1]
+
+
+def _key_of(config: Mapping[str, Any], origin: Mapping[str, str]) -> str:
+    return json.dumps([_settings(config), origin], sort_keys=True)
 
 
 def _unfinished(experiment: Experiment, output: Path) -> Path | None:

@@ -1,11 +1,7 @@
 """One run, from its start to its end, whichever way that is."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from omegaconf import OmegaConf
 
 from experiments import divergence, keeping, provenance, registry, results
 from experiments.errors import DivergedError, explained
@@ -40,17 +36,20 @@ def execute(
     status = "KILLED"
     try:
         session = session or prepare(experiment)
-        training = Training(session, tracker, start["run_id"])
+        training = Training(session, tracker, start["run_id"], identity.job)
         if earlier:
             digest = provenance.dataset_event(session.splits, "")["digest"]
             earlier.check_data(digest, allowed=experiment.resume_changed)
             training.go_on(earlier)
         if not (earlier and earlier.digests):  # it may have been killed before it was recorded
             results.write(tracker, "tensors.txt", training.show_tensors())
-            _record_origin(session, tracker, start["config"], root)
+            results.write_patch(tracker, root)
+            dataset = registry.name_of(type(session.experiment.dataset))
+            event = provenance.dataset_event(session.splits, dataset)
+            results.record_origin(session, tracker, start["config"], event)
         last, reason = training.train()
         result = training.conclude(last, reason)
-        results.announce(result, training.history)
+        results.announce(result, training.history, log)
         results.hand_over(session, tracker, training.history, result, start)
         status = "FINISHED"
     except Exception as error:
@@ -79,17 +78,3 @@ def _located(
         log.warning("The last steps could not be taken again: %s", other)
         return error
     return DivergedError(f"{error} {found}".rstrip(), error.t)
-
-
-def _record_origin(
-    session: Session, tracker: Tracker, config: Mapping[str, Any], root: Path
-) -> None:
-    """Record the settings, the data, the device, and what the code has beside its commit."""
-    if tracker.folder is None:
-        return
-    results.write(tracker, "config.yaml", OmegaConf.to_yaml(config))
-    if patch := provenance.patch(root):
-        results.write(tracker, "code.patch", patch)
-    tracker.add("tags", values={"device": provenance.device_name(session.device)})
-    dataset = registry.name_of(type(session.experiment.dataset))
-    tracker.add("dataset", **provenance.dataset_event(session.splits, dataset))

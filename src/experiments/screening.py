@@ -15,9 +15,18 @@ from experiments.wording import shortened
 _CORE = "hydra._internal.core_plugins."
 # The classes that Hydra may make of a configuration, by the only keys that may name them.
 TARGETS = {
-    "hydra.launcher._target_": {f"{_CORE}basic_launcher.BasicLauncher"},
-    "hydra.sweeper._target_": {f"{_CORE}basic_sweeper.BasicSweeper"},
+    "hydra.launcher._target_": {
+        f"{_CORE}basic_launcher.BasicLauncher",
+        "hydra_plugins.experiments_vectorized.VectorizedLauncher",
+    },
+    "hydra.sweeper._target_": {
+        f"{_CORE}basic_sweeper.BasicSweeper",
+        "hydra_plugins.experiments_jobs.JobsSweeper",
+        "hydra_plugins.experiments_optuna.OptunaSweeper",
+    },
 }
+# The sweepers that choose values of an interval.
+SAMPLING = {"hydra_plugins.experiments_optuna.OptunaSweeper"}
 _COMMON = {"class", "level", "formatter"}
 HANDLERS = {
     "logging.StreamHandler": _COMMON | {"stream"},
@@ -114,6 +123,9 @@ def _malformed(hydra: Mapping[str, Any]) -> Iterator[str]:
     size, verbose = hydra["sweeper"].get("max_batch_size"), hydra.get("verbose")
     if size is not None and not (isinstance(size, int) and size > 0):
         yield f"hydra.sweeper.max_batch_size={size}: must be > 0."
+    most = hydra["launcher"].get("max_lanes", 1)
+    if not (isinstance(most, int) and most > 0):
+        yield f"hydra.launcher.max_lanes={most}: must be > 0."
     if hydra.get("output_subdir") not in (None, ".hydra"):
         yield f"hydra.output_subdir={hydra['output_subdir']}: must be .hydra or null."
     if not _NAME.fullmatch(str(name)):

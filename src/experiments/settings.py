@@ -64,6 +64,18 @@ class Checkpoint:
     unit: Interval = Interval.minute
 
 
+# What a sweep does after a job that failed.
+OnError = Enum("OnError", {"continue": "continue", "stop": "stop"})
+
+
+@dataclass(kw_only=True, slots=True)
+class Jobs:
+    """Jobs of a sweep that are no product of values."""
+
+    file: str | None = None  # a csv or yaml file with one job a row
+    zip: list[str] = field(default_factory=list)  # settings whose values go side by side
+
+
 @dataclass(kw_only=True, slots=True)
 class Tracking:
     """Where results go."""
@@ -75,8 +87,8 @@ class Tracking:
         None  # of the run; null: its model, rule and data set, or what a sweep varies
     )
     wait: float = number(5.0, at_least=0)  # seconds after the run for an upload that is stuck
-    figures: bool = True
-    model: bool = True  # log a model that MLflow can load and serve
+    figures: bool | None = None  # null: of a run of its own, and not of each job of a sweep
+    model: bool | None = None  # log a model that MLflow can load and serve; null: as for figures
 
 
 @dataclass(kw_only=True, slots=True)
@@ -110,6 +122,11 @@ class Experiment:
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     resume: str | None = None  # a run's id or folder; auto: the unfinished one of these settings
     resume_changed: bool = False  # go on though settings, code or data have changed
+    sweep: Jobs = field(default_factory=Jobs)
+    repeats: int = number(1, at_least=1)  # of each job of a sweep, with as many seeds
+    on_error: OnError = OnError["continue"]  # after a job of a sweep that failed
+    reuse: bool = False  # the results of runs with the same settings, code and versions
+    lanes: str | None = None  # the file of jobs that train together, which a sweep writes
     tracking: Tracking = field(default_factory=Tracking)
     output: str = MISSING  # the folder of all runs' folders
     plugin_path: list[str] = field(default_factory=list)  # more folders with plugins

@@ -1,20 +1,20 @@
 """Everything a run needs before its first step, made from its settings."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from experiments import datacache, fitting, registry
 from experiments.batches import Batches
 from experiments.errors import ConfigError
 from experiments.forward import Forward
 from experiments.hardware import open_device
-from experiments.interfaces import Loss, Metric
+from experiments.interfaces import Metric
 from experiments.params import Params, initial_tensors
 from experiments.preprocessing import Preprocessing
 from experiments.records import DataSpec, MemoryFormat, Network, Precision, Splits, Unit
@@ -25,7 +25,10 @@ from experiments.settings import Experiment, TrackingMode
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
-    """The objects of one run; `batches` has the splits train, val and test."""
+    """The objects of one run, or of runs that train together, whose experiments are the `lanes`.
+
+    `batches` has the splits train, val and test; `experiment` is that of the first lane.
+    """
 
     experiment: Experiment
     device: torch.device
@@ -33,7 +36,7 @@ class Session:
     batches: Mapping[str, Batches]
     params: Params
     model: Forward
-    loss_fn: Loss
+    loss_fn: Callable[[Tensor, Tensor], Tensor]
     metrics: Mapping[str, Metric]
     rule: Rule
     state: Memory
@@ -41,6 +44,12 @@ class Session:
     total_steps: int
     monitor: str
     higher_is_better: bool
+    lanes: Sequence[Experiment] = ()
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each lane, or that of the plain run."""
+        return [experiment.seed for experiment in self.lanes or [self.experiment]]
 
     def is_evaluated(self, t: int) -> bool:
         """Say whether the val split is evaluated after step `t`."""
@@ -83,7 +92,7 @@ def prepare(experiment: Experiment) -> Session:
     steps_per_epoch = math.ceil(len(batches["train"]) / experiment.accumulate)
     total_steps = experiment.epochs * steps_per_epoch
     total_steps = min(total_steps, experiment.max_steps or total_steps)
-    rule = _rule(experiment, params, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+    rule = rule_for([experiment], params, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
     return Session(
         experiment=experiment,
         device=device,
@@ -150,18 +159,20 @@ def _batches(
     }
 
 
-def _rule(
-    experiment: Experiment, params: Params, *, total_steps: int, steps_per_epoch: int
+def rule_for(
+    lanes: Sequence[Experiment], params: Params, *, total_steps: int, steps_per_epoch: int
 ) -> Rule:
-    schedules = {"lr": experiment.schedule, **experiment.schedules}
+    """Return the rule of a plain run, or of several lanes."""
+    first = lanes[0]
+    schedules = {"lr": first.schedule, **first.schedules}
     return Rule(
         params,
-        [experiment.optimizer],
-        {name: [transform] for name, transform in experiment.transform.items()},
-        {name: [schedule] for name, schedule in schedules.items()},
+        [lane.optimizer for lane in lanes],
+        {name: [lane.transform[name] for lane in lanes] for name in first.transform},
+        {n: [{"lr": lane.schedule, **lane.schedules}[n] for lane in lanes] for n in schedules},
         total_steps=total_steps,
         steps_per_epoch=steps_per_epoch,
-        scaled=experiment.device.precision is Precision.fp16,
+        scaled=first.device.precision is Precision.fp16,
     )
 
 

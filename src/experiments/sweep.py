@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import figures, journal, provenance, results
-from experiments.journal import Event
+from experiments.journal import Event, Journal
 from experiments.provenance import Identity
 from experiments.results import Result
+from experiments.resuming import sweep_config
 from experiments.settings import Experiment
 from experiments.tables import markdown_table, text_table
-from experiments.tracker import Tracker
 
 _SHOWN = 10  # curves in one figure
 log = logging.getLogger(__name__)
@@ -33,10 +33,13 @@ class Sweep:
     """A parent run, from before the first job to after the last."""
 
     def __init__(
-        self, experiment: Experiment, tracker: Tracker, identity: Identity, root: Path
+        self, experiment: Experiment, tracker: Journal, identity: Identity, root: Path
     ) -> None:
         self._tracker, self._arguments = tracker, ["-m", *identity.overrides]
-        config = {"sweep": " ".join(identity.overrides)}
+        if tracker.position():
+            tracker.add("resume", step=0)
+            return
+        config = sweep_config(identity.overrides)
         tracker.add(
             "start",
             run_id=identity.run_id,
@@ -48,6 +51,7 @@ class Sweep:
             tags=provenance.tags(root, self._arguments),
             config=config,
         )
+        results.write_patch(tracker, root)
 
     def close(self, status: str) -> None:
         """Rank the jobs, best first, and end the parent run."""

@@ -2,21 +2,19 @@
 
 import dataclasses
 import logging
-import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from experiments import engine, keeping, report, signals, snapshot
-from experiments.errors import DivergedError, Interrupted
-from experiments.evaluation import evaluate
-from experiments.history import History
+from experiments import engine, keeping, lanes, report, signals, snapshot
+from experiments.errors import Interrupted
 from experiments.keeping import Keeper
 from experiments.loop import Step
 from experiments.meter import Meter
 from experiments.progress import Progress
+from experiments.record import Record
 from experiments.records import Interval, Tensors
 from experiments.results import Result
 from experiments.resuming import Earlier
@@ -31,13 +29,12 @@ log = logging.getLogger(__name__)
 class Training:
     """A session being trained, and what is known of it so far."""
 
-    def __init__(self, session: Session, tracker: Tracker, run_id: str) -> None:
+    def __init__(
+        self, session: Session, tracker: Tracker, run_id: str, job: int | None = None
+    ) -> None:
         self._session, self._tracker, self._run_id = session, tracker, run_id
-        self.history = History(
-            monitor=session.monitor,
-            higher_is_better=session.higher_is_better,
-            early_stopping=session.experiment.early_stopping,
-        )
+        self._record = Record(session.experiment, session, tracker, log, job)
+        self.history = self._record.history
         self._losses: list[Tensor] = []  # of the steps since the last look, on the device
         self._best: Tensors = {}
         self._meter = Meter(session.device)
@@ -129,28 +126,10 @@ class Training:
 
     def conclude(self, last: Step, reason: str) -> Result:
         """Save the last parameters, go back to the best, and evaluate them on the test split."""
-        history, session = self.history, self._session
         seconds = time.monotonic() - self._started
         for name, tensor in self._trained().items():
             tensor.copy_(self._best.get(name, tensor))  # there is none where all diverged
-        metrics = {
-            **{f"best/{name}": value for name, value in history.best.items()},
-            **{f"final/{name}": value for name, value in history.last.items()},
-            **self._measure("test"),
-        }
-        more: dict[str, float] = {"best/step": history.best_step}
-        if session.splits.optimum is not None:
-            more["optimum"] = session.splits.optimum
-        self._tracker.metrics(last.t, metrics | more)
-        return Result(
-            status="finished",
-            reason=reason,
-            step=last.t,
-            seconds=seconds,
-            monitor=history.monitor,
-            higher_is_better=history.higher_is_better,
-            metrics=metrics,
-        )
+        return self._record.conclude(last.t, reason, seconds, self._measure("test"))
 
     def _is_late(self) -> bool:
         limit = self._session.experiment.time_limit
@@ -158,7 +137,7 @@ class Training:
 
     def _reason_to_stop(self, t: int, *, late: bool) -> str | None:
         experiment, session = self._session.experiment, self._session
-        if early := self.history.stop():
+        if early := self._record.reason_to_stop(t):
             return early
         if t == session.total_steps:
             cut = t < experiment.epochs * session.steps_per_epoch
@@ -169,17 +148,12 @@ class Training:
         """Record the losses since the last look, which waits for the device to compute them."""
         losses: list[float] = torch.cat(self._losses).tolist()
         self._losses = []  # the list that a point holds stays as it is
-        first = step.t - len(losses) + 1
-        self._tracker.series(first, {"train/loss": losses})
         _, scheduled = self._session.rule.clock(step.t)
         numbers = {name: value.item() for name, value in scheduled.items()}
         numbers["norm/update"] = step.change.norm().item()
         numbers["norm/params"] = self._session.params.vector.norm().item()
-        self._tracker.metrics(step.t, numbers)
         self._progress.tell(step.t, losses[-1])
-        for t, loss in enumerate(losses, start=first):
-            self._check_finite(f"The loss is {loss} at step {t}", loss, t)
-            self.history.add(t, {"train/loss": loss})
+        self._record.look(step.t - len(losses) + 1, losses, numbers)
 
     def _evaluate(self, step: Step) -> None:
         """Record how good the parameters are, and keep them if they are the best so far."""
@@ -187,41 +161,18 @@ class Training:
         if self._session.experiment.evaluate.train:
             measured = self._measure("train")
             values |= {"train/mean_loss": measured.pop("train/loss"), **measured}
-        epoch = step.t / self._session.steps_per_epoch
-        clock = {"epoch": epoch, "seconds": time.monotonic() - self._started}
-        self._tracker.metrics(step.t, values)
-        self._tracker.metrics(step.t, clock | self._meter.read())
-        for name in ("val/loss", self._session.monitor):
-            value = values[name]
-            self._check_finite(f"{name} is {value} after step {step.t}", value, step.t)
-        log.info(self._line(step, epoch, values))
-        if self.history.judge(step.t, values):
+        clock = {"seconds": time.monotonic() - self._started, **self._meter.read()}
+        if self._record.evaluate(step.t, values, clock):
             self._best = {name: tensor.clone() for name, tensor in self._trained().items()}
             if self._keeper:
                 self._keeper.keep(keeping.BEST, *snapshot.of_model(self._session, step.t, values))
 
     def _measure(self, split: str) -> dict[str, float]:
-        session = self._session
-        found = evaluate(
-            session.model,
-            session.params.tensors,
-            session.batches[split],
-            loss_fn=session.loss_fn,
-            metrics=session.metrics,
-        )
-        return {f"{split}/{name}": value for name, value in found.items()}
-
-    def _line(self, step: Step, epoch: float, values: Mapping[str, float]) -> str:
-        shown = {"train/loss": self.history.curves["train/loss"][-1][1], **values}
-        numbers = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
-        return f"epoch {epoch:<5.4g} step {step.t:<6}  {numbers}"
+        (values,) = lanes.evaluate(self._session, split)
+        return values
 
     def _trained(self) -> Tensors:
         return {"params": self._session.params.vector, **self._session.model.buffers}
-
-    def _check_finite(self, what: str, value: float, t: int) -> None:
-        if self._session.experiment.stop_on_divergence and not math.isfinite(value):
-            raise DivergedError(f"{what}; a smaller lr may help.", t)
 
     def _is_due(self, t: int) -> bool:
         """Say whether it is time to keep the run."""

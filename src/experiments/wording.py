@@ -11,3 +11,9 @@ def shortened(text: str, most: int = _LONGEST) -> str:
         return line
     tail = most // 3
     return f"{line[: most - tail - 5]} ... {line[-tail:]}"
+
+
+def quoted(text: str) -> str:
+    """Return text as the value of a setting on a command line."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

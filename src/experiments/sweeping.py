@@ -1,0 +1,255 @@
+"""What Hydra's launcher runs of a sweep: a job, or a group of jobs that train together."""
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict, read_write
+
+from experiments import (
+    config,
+    grouping,
+    jobfiles,
+    probing,
+    resuming,
+    runner,
+    together,
+)
+from experiments.errors import ConfigError, DivergedError, explained, message
+from experiments.grouping import Together
+from experiments.provenance import Identity
+from experiments.results import Result, Value
+from experiments.settings import Experiment
+from experiments.wording import quoted
+
+_FEWEST = 2  # runs that make a group
+_SHOWN = 8  # sizes of groups
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Jobs that train together, as one Hydra job of the first one's number."""
+
+    overrides: list[str]
+    number: int
+    folder: str
+    lanes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """How jobs are run: the values that are `known`, the groups, the numbers that go `alone`."""
+
+    known: dict[int, Value]
+    groups: list[Group]
+    alone: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A sweep's jobs, wherever Hydra's launcher runs them; `failures` tells why by number."""
+
+    root: Path
+    run_id: str
+    folder: Path
+    varied: frozenset[str]
+    experiment: Experiment
+    failures: dict[int, str] = field(default_factory=dict)
+    numbers: set[int] = field(default_factory=set)  # of the jobs that there are
+    library: resuming.Library | None = None  # of results to reuse
+
+    def __call__(self, cfg: DictConfig) -> Any:
+        """Train a job and return its value, or those of a group by number."""
+        jobfiles.quieten_console()
+        if cfg.lanes is None:
+            settings = HydraConfig.get()
+            return self._alone(cfg, settings.job.num, list(settings.overrides.task))
+        return self._together(cfg)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a job has failed and the others are not to be run."""
+        return bool(self.failures) and self.experiment.on_error.name == "stop"
+
+    def divide(
+        self,
+        jobs: Mapping[int, list[str]],
+        folders: Mapping[int, str],
+        compose: Callable[[Sequence[str]], DictConfig],
+        most: int,
+    ) -> Division:
+        """Say which jobs train together, and why the others do not."""
+        self.numbers.update(jobs)
+        numbered = [grouping.Job(number, lines) for number, lines in jobs.items()]
+        groups, wrong = grouping.grouped(numbered, config.composer(compose))
+        for number, error in wrong.items():
+            self._ended(number, jobs[number], error, 0.0)
+        known: dict[int, Value] = {}
+        made: list[Group] = []
+        alone: dict[int, str] = {}
+        for group in groups:
+            there = self._known(group, folders)
+            known |= there
+            left = [n for n, job in enumerate(group.jobs) if job.number not in there]
+            for some, reason in _parts(group.part(left), most):
+                if len(some.jobs) < _FEWEST:
+                    alone |= {job.number: reason for job in some.jobs}
+                else:
+                    made.append(self._written(some, folders))
+        _tell(len(jobs), known, made, alone)
+        return Division(known, made, list(alone))
+
+    def _known(self, group: Together, folders: Mapping[int, str]) -> dict[int, Value]:
+        """Return the values of the jobs in a group whose results there are."""
+        known: dict[int, Value] = {}
+        for job, experiment in zip(group.jobs, group.experiments, strict=True):
+            folder = self.folder / folders[job.number]
+            result = resuming.ended(folder)
+            if result is None and self.library is not None and not folder.exists():
+                result = self.library.reuse(experiment, folder)
+            if result is not None:
+                known[job.number] = Value.of(result)
+        return known
+
+    def _written(self, group: Together, folders: Mapping[int, str]) -> Group:
+        """Write the lanes file of a group."""
+        above = self.folder / "groups"
+        above.mkdir(exist_ok=True)
+        name = str(1 + max((int(path.stem) for path in above.glob("*.json")), default=-1))
+        lanes = [
+            {
+                "number": job.number,
+                "overrides": list(job.overrides),
+                "numbers": numbers,
+                "folder": folders[job.number],
+            }
+            for job, numbers in zip(group.jobs, group.numbers, strict=True)
+        ]
+        path = above / f"{name}.json"
+        path.write_text(json.dumps(lanes), encoding="utf-8")
+        first = [f"{key}={value!r}" for key, value in group.numbers[0].items()]
+        overrides = [*group.common, *first, f"lanes={quoted(str(path))}"]
+        return Group(overrides, group.jobs[0].number, f"groups/{name}", len(lanes))
+
+    def _alone(self, cfg: DictConfig, number: int, overrides: Sequence[str]) -> Value:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        if result := resuming.ended(folder):
+            return Value.of(result)
+        started = time.monotonic()
+        try:
+            experiment = config.build(cfg)
+            tracker, earlier = resuming.opened(folder, experiment)
+            result = runner.execute(
+                experiment, tracker, self._identity(number, overrides), self.root, earlier=earlier
+            )
+        except Exception as error:
+            return self._ended(number, overrides, error, time.monotonic() - started)
+        return self._ended(number, overrides, result, time.monotonic() - started)
+
+    def _together(self, cfg: DictConfig) -> dict[int, Value]:
+        """Train the jobs of a lanes file together."""
+        hydra = HydraConfig.instance().cfg
+        assert hydra is not None
+        lanes = json.loads(Path(cfg.lanes).read_text(encoding="utf-8"))
+        with read_write(cfg), open_dict(cfg):
+            cfg.lanes = None
+        files = jobfiles.Template(cfg, hydra)
+        vary = grouping.varying(config.build(cfg), files.plain)
+        values: dict[int, Value] = {}
+        runs: list[together.Run] = []
+        for lane in lanes:
+            number, overrides = lane["number"], lane["overrides"]
+            folder = self.folder / lane["folder"]
+            try:
+                files.write(folder, number, overrides, lane["numbers"])
+                experiment = vary(lane["numbers"])
+                tracker, earlier = resuming.opened(folder, experiment)
+            except Exception as error:
+                values[number] = self._ended(number, overrides, error, 0.0)
+                continue
+            runs.append(
+                together.Run(
+                    experiment=experiment,
+                    identity=self._identity(number, overrides),
+                    tracker=tracker,
+                    log=files.logger(folder),
+                    earlier=earlier,
+                )
+            )
+        started = time.monotonic()
+
+        def listen(run: together.Run, outcome: Result | Exception) -> None:
+            number = run.identity.job
+            assert number is not None
+            seconds = time.monotonic() - started
+            values[number] = self._ended(number, run.identity.overrides, outcome, seconds)
+
+        together.execute(runs, self.root, listen)
+        return values
+
+    def _identity(self, number: int, overrides: Sequence[str]) -> Identity:
+        name = self._name(number, overrides)
+        return Identity(f"{self.run_id}.{number}", self.run_id, name, overrides, number)
+
+    def _name(self, number: int, overrides: Sequence[str]) -> str:
+        varied = [text for text in overrides if text.partition("=")[0] in self.varied]
+        return " ".join(varied) or f"job {number}"
+
+    def _ended(
+        self, number: int, overrides: Sequence[str], outcome: Result | Exception, seconds: float
+    ) -> Value:
+        """Say in one line how a job went, and return its value: NaN where it failed or diverged."""
+        self.numbers.add(number)
+        name = self._name(number, overrides)
+        if isinstance(outcome, Result):
+            told = f"{outcome.monitor} {outcome.value:.4f}"
+            value = Value.of(outcome)
+        elif isinstance(outcome, DivergedError):
+            told, value = f"diverged: {outcome}", Value.none("diverged")
+        else:
+            error = explained(outcome)
+            told, value = f"failed: {message(error)}", Value.none("failed")
+            self.failures[number] = f"{name}: {str(error) or type(error).__name__}"
+        print(f"#{number} {name}: {told} ({seconds:.1f} s)", flush=True)
+        return value
+
+
+def _parts(group: Together, most: int) -> list[tuple[Together, str]]:
+    """Divide a group into as many lanes as are fastest; of each part say why it is one job."""
+    count = len(group.jobs)
+    if count < _FEWEST:
+        return [(group, "no other job has the same settings but for numbers")] if count else []
+    reason = grouping.obstacle(group.experiments[0])
+    if reason or most < _FEWEST:
+        choice = probing.Choice(1, reason or f"hydra.launcher.max_lanes={most}")
+    else:
+        try:
+            choice = probing.choose(group.experiments, most)
+        except ConfigError as error:  # which each job is to meet for itself
+            choice = probing.Choice(1, str(error))
+    parts = math.ceil(count / choice.lanes)
+    bounds = [count * n // parts for n in range(parts + 1)]
+    return [
+        (group.part(range(start, stop)), choice.reason)
+        for start, stop in zip(bounds, bounds[1:], strict=False)
+    ]
+
+
+def _tell(
+    count: int, known: Mapping[int, Value], groups: Sequence[Group], alone: Mapping[int, str]
+) -> None:
+    """Say what trains together, and why the rest does not."""
+    sizes = [group.lanes for group in groups]
+    shown = " + ".join(map(str, sizes[:_SHOWN])) + (" + ..." if len(sizes) > _SHOWN else "")
+    lanes = f" ({shown} lanes)" if sizes else ""
+    there = f", {len(known)} there already" if known else ""
+    group = "group" if len(sizes) == 1 else "groups"
+    print(f"{count} jobs -> {len(sizes)} {group}{lanes}, {len(alone)} alone{there}", flush=True)
+    for reason, number in Counter(reason for reason in alone.values() if reason).items():
+        print(f"  {number} alone: {reason}", flush=True)

@@ -1,0 +1,169 @@
+"""A sweep that looks for the best settings: `python run.py -m hydra/sweeper=optuna ...`.
+
+Hydra imports this module at each start, so what a search needs is imported when it begins.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import math
+import shlex
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from experiments import bounds, overrides, sizes
+from experiments.errors import ConfigError
+from experiments.pruning import judging
+from experiments.repeats import Judge, Outcome, combined
+from experiments.search import Search
+
+if TYPE_CHECKING:
+    from experiments.space import Space
+    from experiments.study import Study, Trial
+
+FILE = "studies.db"  # in the folder of all runs
+# What decides where results go, and not what they are.
+_ELSEWHERE = ("hydra", "output", "tracking")
+
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="optuna", node=Search, provider="experiments"
+)
+log = logging.getLogger(__name__)
+
+
+class OptunaSweeper(Sweeper):
+    """Ask a study for batches of trials, launch them, and tell the study how they went.
+
+    What a setting is varied over is written as `experiments.overrides.separated` says. With
+    `repeats=r` a trial is r jobs with seeds that follow each other, and its value is their mean.
+    Raises ConfigError for settings that cannot work.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = Search(**settings)
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Check the settings, and take what Hydra gives to each sweeper."""
+        for field in dataclasses.fields(Search):
+            value = getattr(self.settings, field.name)
+            if problem := bounds.problem(field, value):
+                raise ConfigError(f"hydra.sweeper.{field.name}={value}: {problem}.")
+        self._parser = OverridesParser.create(config_loader=hydra_context.config_loader)
+        self._base = config
+        self._repeats = int(OmegaConf.select(config, "repeats", default=1))
+        self._task = task_function
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
+        """Search, say what was best, and return how the jobs of each round ended."""
+        given = [f"{key}={value}" for key, value in (self.settings.params or {}).items()]
+        space, fixed = overrides.separated(self._parser.parse_overrides([*given, *arguments]))
+        self._check(space)
+        sizes.check_jobs([self.settings.n_trials, self._repeats])
+        returns: list[Sequence[JobReturn]] = []
+        with closing(self._study(space, fixed)) as study:
+            if study.earlier:
+                log.info(f"{study.earlier} trials of this study are there, {study.left} to go.")
+            first = 0
+            while trials := study.ask(self.settings.at_once):
+                returns.append(self._round(study, trials, list(fixed.values()), first))
+                first += len(returns[-1])
+                if getattr(self._task, "is_stopped", False):  # by a job that failed
+                    break
+            log.info(summary(study))
+        return returns
+
+    def _round(
+        self, study: Study, trials: Sequence[Trial], base: Sequence[str], first: int
+    ) -> Sequence[JobReturn]:
+        """Launch a batch's jobs, of which `base` is the same, and tell the study of it."""
+        from experiments.jobs import repeated
+
+        repeats, seed = self._repeats, int(OmegaConf.select(self._base, "seed", default=0))
+        jobs = [job for t in trials for job in repeated([*base, *t.lines], repeats, seed)]
+        judge = Judge(study.report, [t.number for t in trials], first=first, repeats=repeats)
+        with judging(judge):
+            done = self.launcher.launch(jobs, initial_job_idx=first)
+        outcomes = [outcome(job) for job in done]
+        # One without a value cannot know which values are better.
+        if known := [one for one in outcomes if math.isfinite(one.value)]:
+            study.decide(higher_is_better=known[0].higher_is_better)
+        for place, trial in enumerate(trials):
+            whole = combined(outcomes[place * repeats : (place + 1) * repeats])
+            study.tell(trial, whole.value, whole.status)
+        return done
+
+    def _check(self, space: Space) -> None:
+        """Refuse settings of other ways to vary something; raise ConfigError."""
+        for key in ("sweep.file", "sweep.zip"):
+            if given := OmegaConf.select(self._base, key):
+                raise ConfigError(f"{key}={given}: hydra/sweeper=optuna has no use for it.")
+        if self._repeats > 1 and "seed" in space:
+            raise ConfigError(f"seed: with repeats={self._repeats} it cannot be varied as well.")
+        if "repeats" in space:
+            raise ConfigError("repeats: it is the same for all trials of a study.")
+
+    def _study(self, space: Space, fixed: dict[str, str]) -> Study:
+        from experiments.study import Study
+
+        settings = self.settings
+        about = {
+            key: line.partition("=")[2]
+            for key, line in fixed.items()
+            if key.lstrip("+~").partition(".")[0] not in _ELSEWHERE
+        }
+        mode = OmegaConf.select(self._base, "tracking.mode")
+        silent = getattr(mode, "name", mode) == "none"  # such a sweep keeps nothing
+        path = None if silent or settings.storage is None else Path(self._base.output) / FILE
+        name = settings.study or self._name(space, about)
+        return Study(settings, space, name=name, path=path, about=about)
+
+    def _name(self, space: Space, about: dict[str, str]) -> str:
+        """Return a name that the same settings have each time, and others do not."""
+        config: Any = OmegaConf.to_container(self._base, resolve=False)
+        chosen: dict[str, Any] = OmegaConf.select(self._base, "hydra.runtime.choices", default={})
+        told: list[Any] = [{key: str(axis) for key, axis in space.items()}, about]
+        for tree in (config, chosen):
+            told.append({k: tree[k] for k in tree if k.partition("/")[0] not in _ELSEWHERE})
+        told += [self.settings.sampler.value, self.settings.seed, str(self.settings.direction)]
+        text = json.dumps(told, sort_keys=True, default=str)
+        return f"{' '.join(space)[:100]} {hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def outcome(job: JobReturn) -> Outcome:
+    """Return how a job ended, by what it returned or raised."""
+    try:
+        returned = job.return_value
+        value = float(returned)
+    except Exception:  # which the launcher has told of
+        return Outcome(math.nan, "failed")
+    ended = "finished" if math.isfinite(value) else "failed"
+    status: str = getattr(returned, "status", ended)
+    return Outcome(value, status, getattr(returned, "higher_is_better", True))
+
+
+def summary(study: Study) -> str:
+    """Say which trial was best, with its settings as on a command line."""
+    best = study.best()
+    if best is None:
+        return "No trial has come to its end."
+    trial, value = best
+    return f"Best, trial {trial.number} with {value:.6g}: {shlex.join(trial.lines)}"
