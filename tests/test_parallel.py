@@ -43,7 +43,9 @@ def names(svg: ET.Element) -> list[str]:
 def test_each_job_is_a_line_over_all_axes() -> None:
     jobs = [job(k / 9, **{"optimizer.lr": 10.0**-k, "model": "abc"[k % 3]}) for k in range(9)]
     svg = drawing(jobs)
-    assert names(svg) == ["lr (log)", "model", "val/acc"]
+    assert names(svg) == ["lr", "model", "val/acc"]
+    notes = [one.text for one in svg.iter("text") if one.get("class") == "note"]
+    assert notes == ["log scale", None, None]
     assert len(lines(svg)) == 9
     places = [points(line) for line in lines(svg)]
     xs = [float(axis.attrib["data-x"]) for axis in svg.iter("g") if axis.get("class") == "axis"]

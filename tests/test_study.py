@@ -162,6 +162,17 @@ def test_a_trial_that_failed_is_made_up_for_when_the_study_goes_on(tmp_path: Pat
         assert [trial.lines for trial in study.ask(12)] == [trials[3].lines]
 
 
+def test_what_ended_before_it_was_known_which_values_are_better_is_kept(tmp_path: Path) -> None:
+    search = Search(sampler=Sampler.random, n_trials=4)
+    for known, earlier in ((False, 0), (True, 0), (False, 4)):
+        with _stored(tmp_path, search, PLANE) as study:
+            assert study.earlier == earlier
+            for trial in study.ask(4):
+                study.tell(trial, math.nan, "diverged")
+            if known:
+                study.decide(higher_is_better=False)
+
+
 def test_a_study_can_be_made_longer(tmp_path: Path) -> None:
     for n_trials, asked in ((8, 8), (24, 16)):
         search = Search(sampler=Sampler.random, n_trials=n_trials)

@@ -3,6 +3,7 @@ from itertools import pairwise
 from torch import nn
 
 from experiments import DataSpec, Model, number, register
+from plugins.model._dropout import dropout
 
 
 @register("cnn")
@@ -13,7 +14,7 @@ class CNN(Model):
     """
 
     channels: list[int] = number([16, 32], at_least=1)
-    dropout: float = number(0.0, at_least=0, below=1)
+    dropout: float = number(0.0, at_least=0, below=1, lanes=True)
 
     def build(self, spec: DataSpec) -> nn.Module:
         if len(spec.input_shape) != 3:
@@ -28,5 +29,5 @@ class CNN(Model):
             blocks += [nn.Conv2d(fan_in, fan_out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
             height, width = height // 2, width // 2
         features = [depth, *self.channels][-1] * height * width
-        head = [nn.Flatten(), nn.Dropout(self.dropout), nn.Linear(features, spec.outputs)]
+        head = [nn.Flatten(), dropout(self.dropout), nn.Linear(features, spec.outputs)]
         return nn.Sequential(*blocks, *head)

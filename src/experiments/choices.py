@@ -18,7 +18,8 @@ def of(parsed: Sequence[Override], *, intervals: bool = False) -> dict[str, list
     takes `intervals`, these are its ends.
     """
     settings = {override.get_key_element(): override for override in parsed}
-    sizes.check_jobs([_count(one, intervals=intervals) for one in settings.values()])
+    if not intervals:  # a search makes as many as it is told to
+        sizes.check_jobs([_count(override) for override in settings.values()])
     return {key: _choices(override) for key, override in settings.items()}
 
 
@@ -28,14 +29,12 @@ def jobs_of(choices: Mapping[str, Sequence[str]], config: DictConfig) -> list[li
     return jobs.listed(choices, sweep, repeats=config.repeats, seed=config.seed)
 
 
-def _count(override: Override, *, intervals: bool) -> float:
+def _count(override: Override) -> float:
     """Return how many values a setting has, without making them."""
     value: Any = override.value()
     if isinstance(value, RangeSweep):
         return sizes.count(value.start or 0, value.stop or 0, value.step)
     if isinstance(value, IntervalSweep):
-        if intervals:
-            return 1
         raise ConfigError(f"{override.input_line}: name the values, as in range(0, 1, step=0.1).")
     return len(list(override.sweep_string_iterator())) if override.is_sweep_override() else 1
 

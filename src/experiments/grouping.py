@@ -73,7 +73,7 @@ def grouped(
             if outline not in known:
                 first = compose(job.overrides)
                 known[outline] = _free(*first)
-            numbers = {key: value for key, value in given.items() if key in known[outline]}
+            numbers = {key: v for key, v in given.items() if _is_free(key, v, known[outline])}
             common = _without(job.overrides, numbers)
             key = (*common, *sorted(numbers))
             if key not in bases:
@@ -110,6 +110,11 @@ def obstacle(experiment: Experiment) -> str | None:
     if not experiment.dataset.resident or experiment.data.workers:
         return "dataset.resident=false or data.workers: a loader feeds it"
     return None
+
+
+def _is_free(key: str, value: float, fields: Mapping[str, dataclasses.Field[Any]]) -> bool:
+    """Say whether runs may differ in a number; a model may leave out what it has none of."""
+    return key in fields and not (key.startswith("model.") and value == 0)
 
 
 def _candidates(overrides: Sequence[str]) -> Iterator[tuple[str, float]]:

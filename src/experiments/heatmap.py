@@ -123,11 +123,11 @@ def _words(jobs: Sequence[Outcome], middle: float | None) -> str:
 def _ticks(axes: "Axes", across: _Side, up: _Side) -> None:
     """Write values beside their cells, upright below columns that are many or have long names."""
     columns, rows = list(across.ticks()), list(up.ticks())
-    length = max((min(len(label), 24) for _, label in columns), default=0)
+    length = max((min(len(label), 18) for _, label in columns), default=0)
     upright = len(columns) * length > 70
     columns = thinned(columns, across.count / (45 if upright else 70 / (length + 1)))
     rows = thinned(rows, up.count / 30)
-    labels = [line(label, 24) for _, label in columns]
+    labels = [line(label, 18) for _, label in columns]
     axes.set_xticks([place for place, _ in columns], labels=labels, rotation=90 if upright else 0)
-    axes.set_yticks([place for place, _ in rows], labels=[line(label, 24) for _, label in rows])
+    axes.set_yticks([place for place, _ in rows], labels=[line(label, 18) for _, label in rows])
     axes.set(xlim=(-0.5, across.count - 0.5), ylim=(-0.5, up.count - 0.5))

@@ -11,10 +11,10 @@ from html import escape
 
 from experiments import parallelpage
 from experiments.outcomes import Outcome, is_drawn, lost_rows, short_names, swept
-from experiments.scales import Scale, Tick, metric_scale, setting_scale, thinned, written
+from experiments.scales import Kind, Scale, Tick, metric_scale, setting_scale, thinned, written
 from experiments.wording import shortened
 
-_WIDTH, _HEIGHT = 1000, 340  # pixels: of the page at least, and of an axis from 0 to 1
+_WIDTH, _HEIGHT = 900, 340  # pixels: of the page at least, and of an axis from 0 to 1
 _LEFT, _RIGHT, _GAP = 100, 130, 120  # beside the axes, and between two of them at least
 # Viridis from its dark end, which stands for the best, to where it is still seen on white.
 _COLORS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (189, 223, 38))
@@ -23,10 +23,11 @@ _GREY = "#8a8a8a"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Axis:
-    """An axis: its name short and in full, its ticks, and the place of each job, 0 to 1."""
+    """An axis: its name short and in full, its scale, its ticks, and each job's place, 0 to 1."""
 
     name: str
     full: str
+    kind: Kind
     ticks: Sequence[Tick]
     places: Sequence[float]
 
@@ -68,9 +69,9 @@ def _setting_axes(jobs: Sequence[Outcome], keys: Sequence[str]) -> Iterator[_Axi
     for key in keys or ["seed"]:
         values = [job.settings.get(key, "") if keys else job.seed for job in jobs]
         scale = setting_scale(values)
-        name = names.get(key, key) + (" (log)" if scale.kind == "log" else "")
+        name = names.get(key, key)
         places = [scale.place(value) for value in values]
-        yield _Axis(name=name, full=key, ticks=scale.ticks, places=places)
+        yield _Axis(name=name, full=key, kind=scale.kind, ticks=scale.ticks, places=places)
 
 
 def _metric_axis(
@@ -79,26 +80,26 @@ def _metric_axis(
     """Return the last axis: the metric's values and, beyond the worst, how jobs were lost."""
     ticks = [*metric.ticks, *((row, name) for name, row in rows.items())]
     places = [metric.at(job.value) if job.is_scored else rows[job.ending] for job in jobs]
-    name = label + (" (log)" if metric.kind == "log" else "")
-    return _Axis(name=name, full=label, ticks=ticks, places=places)
+    return _Axis(name=label, full=label, kind=metric.kind, ticks=ticks, places=places)
 
 
 def _drawing(axes: Sequence[_Axis], xs: Sequence[float], lines: Sequence[str], bar: str) -> str:
     """Return the SVG: lines below, then the line that is pointed at, then the axes."""
     ticks = [place for axis in axes for place, _ in axis.ticks]
-    top, bottom = _y(max([1.0, *ticks])) - 50, _y(min([0.0, *ticks])) + 20
+    top, bottom = _y(max([1.0, *ticks])) - 58, _y(min([0.0, *ticks])) + 20
     width, height = xs[-1] + _RIGHT, bottom - top
-    least = 0.7 * width  # where text is still read; a narrower page is scrolled
+    least = 0.8 * width  # where text is still read; a narrower page is scrolled
     few = len(lines) <= 100
     look = f'stroke-width="{1.8 if few else 1.1}"'
     look += f' stroke-opacity="{min(0.85, max(0.2, 8 / math.sqrt(len(lines) + 1))):.2f}"'
     groups = [
-        _group(axis, x, ends=(top + 30, bottom - 8), is_last=x == xs[-1], room=xs[-1] - xs[-2])
+        _group(axis, x, ends=(top + 40, bottom - 8), is_last=x == xs[-1], room=xs[-1] - xs[-2])
         for axis, x in zip(axes, xs, strict=True)
     ]
     return "\n".join(
         [
-            f'<svg viewBox="0 {top:.0f} {width:.0f} {height:.0f}" style="min-width:{least:.0f}px">',
+            f'<svg viewBox="0 {top:.0f} {width:.0f} {height:.0f}" preserveAspectRatio="xMidYMin"',
+            f' style="min-width:{least:.0f}px">',
             f"<g {look}>",
             *lines,
             '</g><polyline id="top"/>',
@@ -129,12 +130,14 @@ def _group(axis: _Axis, x: float, *, ends: tuple[float, float], is_last: bool, r
         f"{_text(label, 14)}</text>"
         for place, label in thinned(axis.ticks, 0.045)
     )
+    note = "log scale" if axis.kind == "log" else ""
     area = f'x="{x - 14:.1f}" width="28"'
     return (
         f'<g class="axis" data-x="{x:.1f}"><title>{_text(axis.full, 400)}</title>'
         f'<rect class="hit" {area} y="{ends[0]:.1f}" height="{ends[1] - ends[0]:.1f}"/>'
         f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_y(1)}" y2="{_y(0)}"/>{marks}'
-        f'<text class="name" x="{x:.1f}" y="{ends[0] - 10:.1f}">{_tail(axis.name, room)}</text>'
+        f'<text class="name" x="{x:.1f}" y="{ends[0] - 22:.1f}">{_tail(axis.name, room)}</text>'
+        f'<text class="note" x="{x:.1f}" y="{ends[0] - 8:.1f}">{note}</text>'
         f'<rect class="brush" {area} height="0"/></g>'
     )
 
@@ -168,7 +171,7 @@ def _y(place: float) -> float:
 
 def _tail(name: str, room: float) -> str:
     """Return the end of a name, which tells more than its start, where all of it has no room."""
-    most = int(room / 7.5)
+    most = int(room / 8) - 1
     return _text(name if len(name) <= most else f"…{name[-most:]}", 200)
 
 

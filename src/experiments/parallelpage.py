@@ -10,6 +10,7 @@ svg { display: block; width: 100%; min-height: 400px; max-height: calc(100vh - 1
   user-select: none; }
 text { font-size: 12px; fill: #333; paint-order: stroke; stroke: #fff; stroke-width: 4px; }
 .name { font-weight: 600; text-anchor: middle; }
+.note { font-size: 10px; fill: #666; text-anchor: middle; }
 .axis line { stroke: #555; pointer-events: none; }
 .axis text { pointer-events: none; }
 .hit { fill: transparent; cursor: ns-resize; touch-action: none; }

@@ -56,7 +56,7 @@ def drawn(space: Space, seed: int, position: int) -> Point:
 
 def spread(space: Space, seed: int, position: int) -> Point:
     """Return a point of a scrambled Sobol' sequence."""
-    # Kept to whole numbers from 0 to 2^32, which is what torch's generator spreads well.
+    # Derived, as generators draw much the same from seeds that have few bits set.
     engine = SobolEngine(len(space), scramble=True, seed=derived(seed, 0))
     if position:
         engine.fast_forward(position)

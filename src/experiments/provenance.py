@@ -8,7 +8,7 @@ import os
 import platform
 import shlex
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -38,9 +38,18 @@ class Identity:
     job: int | None = None  # its number in a sweep
 
 
-def start_event(experiment: Experiment, identity: Identity, root: Path) -> dict[str, Any]:
-    """Return the fields of the journal's first event."""
+def start_event(
+    experiment: Experiment,
+    identity: Identity,
+    root: Path,
+    like: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the fields of the journal's first event.
+
+    Code, versions and machine are the same as those of a run `like` it, which saves asking again.
+    """
     config = describe(experiment)
+    asked = {"command": command(identity.overrides)}
     return {
         "run_id": identity.run_id,
         "parent_id": identity.parent_id,
@@ -48,18 +57,17 @@ def start_event(experiment: Experiment, identity: Identity, root: Path) -> dict[
         "name": identity.name,
         "overrides": list(identity.overrides),
         "params": flatten(config),
-        "tags": tags(root, identity.overrides),
+        "tags": like["tags"] | asked if like else tags(root, identity.overrides),
         "config": config,
-        "origin": origin(experiment),
+        "origin": like["origin"] if like else origin(experiment),
     }
 
 
 def origin(experiment: Experiment) -> dict[str, str]:
     """Return what besides the settings decides a run's numbers: torch's version, and the code."""
-    package = sorted(Path(__file__).parent.glob("*.py"))
     return {
         "torch": version("torch"),
-        "code of experiments": _digest(package),
+        "code of experiments": _digest(sorted(Path(__file__).parent.glob("*.py"))),
         **{
             f"code of {registry.kind_of(plugin)}={registry.name_of(plugin)}": _digest(
                 [Path(registry.source(plugin))]

@@ -184,20 +184,18 @@ class Library:
                 start = journal.start_of(path.parent)
                 self._folders[_key_of(start["config"], start["origin"])] = path.parent
 
-    def find(self, experiment: Experiment) -> tuple[Path, Result] | None:
-        """Return the folder and the result of a run that has ended, as this would."""
-        folder = self._folders.get(_key_of(describe(experiment), origin(experiment)))
-        result = ended(folder) if folder else None
-        return (folder, result) if folder and result else None
+    def reuse(self, experiment: Experiment, code: Mapping[str, str], folder: Path) -> Result | None:
+        """Refer from a job's folder to the run whose result stands for it, where there is one.
 
-    def reuse(self, experiment: Experiment, folder: Path) -> Result | None:
-        """Refer from a job's folder to the run whose result stands for it, where there is one."""
-        found = self.find(experiment)
-        if found is None:
-            return None
-        folder.mkdir(parents=True)
-        (folder / REUSED).write_text(json.dumps({"folder": str(found[0].resolve())}))
-        return found[1]
+        `code` is the `origin` of the experiment.
+        """
+        found = self._folders.get(_key_of(describe(experiment), code))
+        result = ended(found) if found else None
+        if found is not None and result is not None:
+            folder.mkdir(parents=True)
+            text = json.dumps({"folder": str(found.resolve())})
+            (folder / REUSED).write_text(text, encoding="utf-8")
+        return result
 
 
 def _key_of(config: Mapping[str, Any], origin: Mapping[str, str]) -> str:

@@ -89,7 +89,9 @@ def metric_scale(values: Iterable[float], *, higher_is_better: bool) -> Scale:
     axis' end, so that one job out of all proportion leaves the others apart.
     """
     drawn = (value for value in values if is_drawn(value))
-    found = sorted(value if abs(value) >= 1 / LARGEST else 0.0 for value in drawn) or [0.0]
+    found = sorted(value if abs(value) >= 1 / LARGEST else 0.0 for value in drawn)
+    if not found:
+        return Scale(kind="linear", low=0, high=0, ticks=(), indexes={})
     log = not higher_is_better and found[0] > 0 and found[-1] > 100 * found[0]
     units = [math.log10(value) for value in found] if log else found
     best, middle = units[-1 if higher_is_better else 0], median(units)

@@ -61,22 +61,25 @@ class Study:
             self._archive = Archive(path, name, description, maximize=self._maximize)
             if self._maximize is None:
                 self._maximize = self._archive.maximizes()
-        earlier = [] if self._archive is None else self._archive.trials()
-        self._live = self._new(earlier)
         self._asked: dict[int, optuna.Trial] = {}
-        self._unkept: list[FrozenTrial] = []
         self._evaluations: defaultdict[int, dict[int, int]] = defaultdict(dict)
+        self._unkept: list[FrozenTrial] = []
+        self._go_on([] if self._archive is None else self._archive.trials())
+
+    def _go_on(self, earlier: Sequence[FrozenTrial]) -> None:
+        """Begin where earlier trials ended."""
+        self._live = self._new(earlier)
         self._lost = {t.number for t in earlier if t.user_attrs[_STATUS] in ("diverged", "failed")}
         used = {trial.user_attrs[_POSITION] for trial in earlier}
         self._positions = (place for place in itertools.count() if place not in used)
         # One that failed, for a full disk perhaps, is made up for when the study goes on.
         done = [trial.params for trial in earlier if trial.state is not TrialState.FAIL]
         self.earlier = len(done)
-        self._left = max(0, settings.n_trials - len(done))
+        self._left = max(0, self._settings.n_trials - len(done))
         self._grid: Iterator[Point] = iter(())
-        if settings.sampler is Sampler.grid:
+        if self._settings.sampler is Sampler.grid:
             tried = {frozenset(params.items()) for params in done}
-            combinations = points.shuffled(self._space, settings.seed)
+            combinations = points.shuffled(self._space, self._settings.seed)
             rest = [point for point in combinations if frozenset(point.items()) not in tried]
             self._left = min(self._left, len(rest))
             self._grid = iter(rest)

@@ -67,7 +67,7 @@ class Sweep:
 
     def _publish(self, jobs: Sequence[Job], *, draw: bool) -> None:
         header, rows = table(jobs)
-        log.info("\n%s\n", text_table(header, rows))
+        print(f"\n{text_table(header, rows)}\n", flush=True)
         markdown = markdown_table(header, rows)
         results.write(self._tracker, "leaderboard.md", markdown)
         self._write_csv(jobs)

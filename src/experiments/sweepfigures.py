@@ -47,14 +47,16 @@ def learning_curves(
     worst = -LARGEST if higher_is_better else LARGEST
     groups = ranked(outcomes, higher_is_better=higher_is_better)
     curves = [(group, list(_quartiles(group, worst))) for group in groups]
-    best = [(group, curve) for group, curve in curves if curve][: len(PALETTE)]
+    best = [(group, curve) for group, curve in curves if any(row[2] != worst for row in curve)]
+    best = best[: len(PALETTE)]
     names = short_names(swept(outcomes))
     labels = [_label(group, names) for group, _ in best]
     drawn = [curve for _, curve in best]
-    half = max((curve[-1][0] for curve in drawn), default=0) / 2
-    late = [[row for row in curve if row[0] >= half] for curve in drawn]
+    last = max((curve[-1][0] for curve in drawn), default=0)
+    late = [[row for row in curve if 2 * row[0] >= last] for curve in drawn]
     columns = 2 if max(map(len, labels), default=0) <= 46 else 1
-    title = f"{ylabel} of the best {len(best)} of {len(groups)} settings"
+    which = f" of the best {len(best)} of {len(groups)} settings" if len(groups) > 1 else ""
+    title = f"{ylabel}{which}"
     title += ": median and quartiles over seeds" if len(groups) < len(outcomes) else ""
     size = (WIDTH, 4.0 + 0.2 * math.ceil(len(best) / columns))
     with drawing(path, title=shortened(title), size=size) as figure:
@@ -64,7 +66,7 @@ def learning_curves(
             scale = metric_scale(values, higher_is_better=higher_is_better)
             for curve, label, color in zip(part, labels, PALETTE, strict=False):
                 _curve(axes, curve, scale, color=color, label=label)
-            axes.set_xlim(half if place else 0, None)
+            axes.set_xlim(last / 2 if place else 0, 1.02 * last or 1)
             axes.locator_params(axis="x", integer=True, nbins=6)
             axes.xaxis.set_major_formatter("{x:,.0f}")
             metric_axis(axes, scale, {})
@@ -124,6 +126,9 @@ def _curve(
     """Draw a median as a line and, where they differ, the quartiles as a band."""
     steps = [step for step, *_ in curve]
     low, middle, high = ([scale.at(row[part]) for row in curve] for part in (1, 2, 3))
+    middle = [
+        y if abs(row[2]) < LARGEST else math.nan for y, row in zip(middle, curve, strict=True)
+    ]
     marker = "." if len(steps) <= 60 else ""
     axes.plot(steps, middle, color=color, label=label, marker=marker, linewidth=1.8)
     if low != high:

@@ -1,5 +1,6 @@
 """What Hydra's launcher runs of a sweep: a job, or a group of jobs that train together."""
 
+import itertools
 import json
 import math
 import time
@@ -23,7 +24,7 @@ from experiments import (
 )
 from experiments.errors import ConfigError, DivergedError, explained, message
 from experiments.grouping import Together
-from experiments.provenance import Identity
+from experiments.provenance import Identity, origin
 from experiments.results import Result, Value
 from experiments.settings import Experiment
 from experiments.wording import quoted
@@ -108,11 +109,12 @@ class Task:
     def _known(self, group: Together, folders: Mapping[int, str]) -> dict[int, Value]:
         """Return the values of the jobs in a group whose results there are."""
         known: dict[int, Value] = {}
+        code = origin(group.experiments[0]) if self.library else {}
         for job, experiment in zip(group.jobs, group.experiments, strict=True):
             folder = self.folder / folders[job.number]
             result = resuming.ended(folder)
             if result is None and self.library is not None and not folder.exists():
-                result = self.library.reuse(experiment, folder)
+                result = self.library.reuse(experiment, code, folder)
             if result is not None:
                 known[job.number] = Value.of(result)
         return known
@@ -237,7 +239,7 @@ def _parts(group: Together, most: int) -> list[tuple[Together, str]]:
     bounds = [count * n // parts for n in range(parts + 1)]
     return [
         (group.part(range(start, stop)), choice.reason)
-        for start, stop in zip(bounds, bounds[1:], strict=False)
+        for start, stop in itertools.pairwise(bounds)
     ]
 
 

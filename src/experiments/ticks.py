@@ -10,6 +10,8 @@ from experiments.wording import shortened
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_LONGEST = 18  # characters of a tick's label
+
 
 def metric_axis(axes: "Axes", metric: Scale, rows: Mapping[str, float]) -> None:
     """Mark values along the y axis, and beyond them the ways to end without one."""
@@ -25,10 +27,10 @@ def metric_axis(axes: "Axes", metric: Scale, rows: Mapping[str, float]) -> None:
 
 def setting_axis(axes: "Axes", scale: Scale) -> None:
     """Mark values along the x axis, upright where they are many or long."""
-    length = max((len(label) for _, label in scale.ticks), default=0)
-    upright = len(scale.ticks) * min(length, 24) > 80
-    ticks = thinned(scale.ticks, 0.022 if upright else 0.011 * (min(length, 24) + 1))
-    labels = [line(label, 24) for _, label in ticks]
+    length = max((min(len(label), _LONGEST) for _, label in scale.ticks), default=0)
+    upright = len(scale.ticks) * length > 80
+    ticks = thinned(scale.ticks, 0.022 if upright else 0.011 * (length + 1))
+    labels = [line(label, _LONGEST) for _, label in ticks]
     turn = 90 if upright else 0
     axes.set_xticks([place for place, _ in ticks], labels=labels, rotation=turn)
     axes.set_xticks(scale.minor(), minor=True)

@@ -52,7 +52,9 @@ def execute(runs: Sequence[Run], root: Path, listener: Listener) -> None:
     listener; a signal is raised, once every run is kept.
     """
     _allow_files(4 * len(runs))
-    starts = {run.identity.run_id: _start(run, root) for run in runs}
+    starts: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        starts[run.identity.run_id] = _start(run, root, next(iter(starts.values()), None))
     waiting = dict.fromkeys(starts)
     by_id = {run.identity.run_id: run for run in runs}
     try:
@@ -132,10 +134,10 @@ def _go_on(run: Run, earlier: Earlier, lane: Lane, digest: str) -> None:
     run.log.info("resume   after step %d", run.step)
 
 
-def _start(run: Run, root: Path) -> dict[str, Any]:
+def _start(run: Run, root: Path, like: dict[str, Any] | None) -> dict[str, Any]:
     if run.earlier is not None:
         return run.earlier.start
-    start = provenance.start_event(run.experiment, run.identity, root)
+    start = provenance.start_event(run.experiment, run.identity, root, like)
     run.tracker.add("start", **start)
     return start
 

@@ -15,10 +15,12 @@ from experiments import address, secrecy
 from experiments.link import Link
 
 LOG = "uploader.log"
+_NICENESS = 10  # it takes what training leaves of the processor
 
 
 def main() -> int:
     """Upload the runs in the folder that the command line names, and return the exit status."""
+    os.nice(_NICENESS)
     folder, uri = Path(sys.argv[1]), os.environ[address.VARIABLE]
     os.environ |= address.environment(uri)
     secrecy.hide_environment(os.environ)
