@@ -3,7 +3,7 @@ from torch import Tensor, nn
 
 
 class Dropout(nn.Module):
-    """Leaves out numbers at random while training, and scales up the rest (Srivastava et al., 2014).
+    """Leaves out numbers at random while training, and scales the rest (Srivastava et al., 2014).
 
     The rate is a buffer and enters by arithmetic, so that it may differ between lanes.
     """

@@ -19,6 +19,7 @@ from experiments import config, discovery, secrecy, signals, sources, tracking
 from experiments.calls import Call, carry_out
 from experiments.errors import ConfigError, ExperimentError, Interrupted, explained, message
 from experiments.settings import TrackingMode
+from experiments.translation import translating
 
 
 def main(root: Path) -> None:
@@ -80,7 +81,7 @@ def _dispatch(root: Path, arguments: list[str], options: Namespace) -> int:
     discovery.discover(root, folders)
     config.publish(root, run_id)
     if options.help or options.hydra_help or options.cfg or options.info:
-        with config.translating():
+        with translating():
             carry_out(root, name, arguments, lambda _: None)
         return 0
     overrides = list(options.overrides)

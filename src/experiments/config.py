@@ -3,8 +3,7 @@
 import copy
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,12 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, errors, open_dict, read_write
 
 from experiments import (
     choices,
-    discovery,
     places,
     registry,
     screening,
@@ -30,7 +28,7 @@ from experiments import (
 )
 from experiments.errors import ConfigError, options
 from experiments.settings import Experiment, OnError
-from experiments.wording import shortened
+from experiments.translation import translated, translating
 
 # Kinds of which an experiment takes several, each under its own name.
 SEVERAL = ("transform", "metric", "augment")
@@ -111,36 +109,6 @@ def composer(
             return build(cfg), choices.plain(cfg)
 
     return composed
-
-
-def translated(error: BaseException) -> ConfigError:
-    """Return Hydra's or omegaconf's error as one line: key, value, allowed, nearest."""
-    if isinstance(error, MissingConfigException):
-        return ConfigError(_no_such_option(error))
-    if isinstance(error, RecursionError):
-        return ConfigError("The settings refer to each other in a circle, or are too deep.")
-    if isinstance(error, OverrideParseException):
-        line = shortened(error.override, 200)
-        hint = "other characters than plain ones need quotes, key='value'"
-        return ConfigError(f"'{line}' is no setting of the form key=value; {hint}.")
-    cause, setting = error, str(error).partition("Error merging override ")[2]
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    if isinstance(cause, errors.OmegaConfBaseException) and cause.full_key:
-        told = validation.one_line(cause)
-        # Of some items omegaconf knows the last name only.
-        lost = "." not in str(cause.full_key) and "." in setting.partition("=")[0]
-        return ConfigError(f"{shortened(setting, 100)}: {told}" if lost else told)
-    return ConfigError(" ".join(str(error).split()))
-
-
-@contextmanager
-def translating() -> Iterator[None]:
-    """Raise what Hydra and omegaconf raise as ConfigError."""
-    try:
-        yield
-    except (HydraException, errors.OmegaConfBaseException, ValueError, RecursionError) as error:
-        raise translated(error) from error
 
 
 def _composed(name: str, lines: Sequence[str]) -> DictConfig:
@@ -253,12 +221,3 @@ def _without_hydra(cfg: DictConfig) -> DictConfig:
     with read_write(cfg), open_dict(cfg):
         cfg.pop("hydra", None)
     return cfg
-
-
-def _no_such_option(error: MissingConfigException) -> str:
-    missing = str(error.missing_cfg_file)
-    group, _, name = missing.rpartition("/")
-    if cause := discovery.broken(name):
-        return cause
-    known = error.options or list(registry.plugins(group) if group in registry.KINDS else ())
-    return f"There is no {group}={name}; {options(name, known)}" if group else str(error)

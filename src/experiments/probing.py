@@ -15,12 +15,14 @@ from typing import NamedTuple
 import psutil
 import torch
 
-from experiments import engine, lanes, registry
-from experiments.errors import is_out_of_memory
+from experiments import engine, grouping, lanes, registry
+from experiments.errors import ConfigError, is_out_of_memory
+from experiments.grouping import Together
 from experiments.loop import descend
 from experiments.settings import Experiment
 from experiments.setup import Session, prepare
 
+FEWEST = 2  # runs that make a group
 _FIRST, _FACTOR = 16, 4  # lanes that are tried: 16, 64, 256, ...
 _WARM_UP, _TIMED = 2, 3  # steps of each
 _SHARE = 0.05  # of the time that all runs take in turn, for which lanes are tried at most
@@ -67,6 +69,27 @@ def choose(experiments: Sequence[Experiment], most: int) -> Choice:
         told = f"a step takes {alone * 1e3:.3g} ms alone, and no less a run in lanes"
         return Choice(1, told)
     return Choice(best, "")
+
+
+def parts(group: Together, most: int) -> list[tuple[Together, str]]:
+    """Divide a group into as many lanes as are fastest; of each part say why it is one job."""
+    count = len(group.jobs)
+    if count < FEWEST:
+        return [(group, "no other job has the same settings but for numbers")] if count else []
+    reason = grouping.obstacle(group.experiments[0])
+    if reason or most < FEWEST:
+        choice = Choice(1, reason or f"hydra.launcher.max_lanes={most}")
+    else:
+        try:
+            choice = choose(group.experiments, most)
+        except ConfigError as error:  # which each job is to meet for itself
+            choice = Choice(1, str(error))
+    parts = math.ceil(count / choice.lanes)
+    bounds = [count * n // parts for n in range(parts + 1)]
+    return [
+        (group.part(range(start, stop)), choice.reason)
+        for start, stop in itertools.pairwise(bounds)
+    ]
 
 
 def _sizes(most: int) -> list[int]:

@@ -1,8 +1,6 @@
 """What Hydra's launcher runs of a sweep: a job, or a group of jobs that train together."""
 
-import itertools
 import json
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,14 +20,13 @@ from experiments import (
     runner,
     together,
 )
-from experiments.errors import ConfigError, DivergedError, explained, message
+from experiments.errors import DivergedError, explained, message
 from experiments.grouping import Together
 from experiments.provenance import Identity, origin
 from experiments.results import Result, Value
 from experiments.settings import Experiment
 from experiments.wording import quoted
 
-_FEWEST = 2  # runs that make a group
 _SHOWN = 8  # sizes of groups
 
 
@@ -98,8 +95,8 @@ class Task:
             there = self._known(group, folders)
             known |= there
             left = [n for n, job in enumerate(group.jobs) if job.number not in there]
-            for some, reason in _parts(group.part(left), most):
-                if len(some.jobs) < _FEWEST:
+            for some, reason in probing.parts(group.part(left), most):
+                if len(some.jobs) < probing.FEWEST:
                     alone |= {job.number: reason for job in some.jobs}
                 else:
                     made.append(self._written(some, folders))
@@ -220,27 +217,6 @@ class Task:
             self.failures[number] = f"{name}: {str(error) or type(error).__name__}"
         print(f"#{number} {name}: {told} ({seconds:.1f} s)", flush=True)
         return value
-
-
-def _parts(group: Together, most: int) -> list[tuple[Together, str]]:
-    """Divide a group into as many lanes as are fastest; of each part say why it is one job."""
-    count = len(group.jobs)
-    if count < _FEWEST:
-        return [(group, "no other job has the same settings but for numbers")] if count else []
-    reason = grouping.obstacle(group.experiments[0])
-    if reason or most < _FEWEST:
-        choice = probing.Choice(1, reason or f"hydra.launcher.max_lanes={most}")
-    else:
-        try:
-            choice = probing.choose(group.experiments, most)
-        except ConfigError as error:  # which each job is to meet for itself
-            choice = probing.Choice(1, str(error))
-    parts = math.ceil(count / choice.lanes)
-    bounds = [count * n // parts for n in range(parts + 1)]
-    return [
-        (group.part(range(start, stop)), choice.reason)
-        for start, stop in itertools.pairwise(bounds)
-    ]
 
 
 def _tell(
