@@ -31,7 +31,7 @@ LEVELS: list[set[str]] = [
         "search",
         "space",
     },
-    {"address", "link", "decimation", "modelcode", "grouping", "jobs", "parallel"},
+    {"clients", "address", "link", "decimation", "modelcode", "grouping", "jobs", "parallel"},
     {"preprocessing", "hardware", "fitting", "scaling", "places", "sources", "positions"},
     {"description", "discovery", "forward", "timetable", "choices", "overrides", "points"},
     {"batches", "compiled", "capture", "worth", "remaking", "suggesting", "archive"},
@@ -45,8 +45,8 @@ LEVELS: list[set[str]] = [
     {"engine", "progress", "translation"},
     {"results", "config", "tracking", "store", "probing"},
     {"resuming", "logged_model", "record"},
-    {"training", "divergence", "sweep", "replica", "served", "lanekeeping", "jobfiles"},
-    {"group"},
+    {"training", "divergence", "leaderboard", "replica", "served", "lanekeeping", "jobfiles"},
+    {"group", "sweep"},
     {"runner", "upload", "together"},
     {"following", "syncing", "sweeping"},
     {"uploader", "commands"},
@@ -55,7 +55,7 @@ LEVELS: list[set[str]] = [
 ]
 # Libraries, and the only modules of the package that may import them, at whatever place.
 RESERVED = {
-    "mlflow": {"store", "logged_model", "replica", "upload", "following", "syncing", "served"},
+    "mlflow": {"clients", "store", "logged_model", "replica", "upload", "following", "syncing", "served"},
     "hydra": {
         *("translation", "config", "sources", "calls", "cli"),
         *("choices", "overrides", "jobfiles", "sweeping"),

@@ -51,6 +51,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run a sweep of two jobs that stay in their folder."""
     folder = tmp_path_factory.mktemp("offline")
     command = [sys.executable, "run.py", "-m", "optimizer.lr=0.1,0.2", "epochs=2", "device=cpu"]
+    command += ["tracking.model=true", "tracking.figures=true"]
     wanted = ["tracking=offline", "tracking.figures=false", f"output={folder}"]
     subprocess.run([*command, *wanted], cwd=ROOT, check=True, capture_output=True)
     (sweep,) = folder.iterdir()

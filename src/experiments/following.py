@@ -5,9 +5,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlflow import MlflowClient
-
 from experiments import address, journal, leftovers, link
+from experiments.clients import Client
 from experiments.errors import ConfigError, DataError
 from experiments.link import Link
 from experiments.positions import BusyError
@@ -15,6 +14,7 @@ from experiments.store import RefusedError, explained, open_store
 from experiments.upload import Upload, journal_size
 
 _PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # seconds between two looks at the journals; after failures
+_REST = 4.0  # the pause after a look, in times of what it took
 _PATIENCE = 600.0  # seconds without any progress after which a command's upload is given up
 log = logging.getLogger("experiments.uploader")
 
@@ -26,9 +26,11 @@ def follow(folder: Path, uri: str, command: Link) -> bool:
         # Looked at before the journals are read: what was written before it is not missed.
         over, status = command.closed.is_set(), command.status
         try:
+            started = time.monotonic()
             if runs.advance(over=over, status=status):
                 break
-            pause = _PAUSE
+            # Meanwhile the command trains: of many runs at once a little is sent more seldom.
+            pause = max(_PAUSE, _REST * (time.monotonic() - started))
             runs.repair(seconds=_PAUSE)
         except Exception as error:
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -55,7 +57,7 @@ class Runs:
     def __init__(self, folder: Path, uri: str, command: Link) -> None:
         self._folder, self._uri, self._command = folder, uri, command
         self._store = address.name(uri)
-        self._client: MlflowClient | None = None
+        self._client: Client | None = None
         self._order: dict[Path, None] = {}
         self._uploads: dict[Path, Upload] = {}
         self._done: dict[Path, int] = {}  # to the size of its journal, which may go on
@@ -118,7 +120,7 @@ class Runs:
         self._done[run] = upload.size
         self._uploads.pop(run).release()
 
-    def _opened(self) -> MlflowClient:
+    def _opened(self) -> Client:
         if self._client is None:
             with self._command.starting():
                 self._client = open_store(self._uri)

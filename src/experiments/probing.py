@@ -6,6 +6,7 @@ import logging
 import math
 import resource
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ import psutil
 import torch
 
 from experiments import engine, grouping, lanes, registry
-from experiments.errors import ConfigError, is_out_of_memory
+from experiments.errors import is_out_of_memory
 from experiments.grouping import Together
 from experiments.loop import descend
 from experiments.settings import Experiment
@@ -82,8 +83,8 @@ def parts(group: Together, most: int) -> list[tuple[Together, str]]:
     else:
         try:
             choice = choose(group.experiments, most)
-        except ConfigError as error:  # which each job is to meet for itself
-            choice = Choice(1, str(error))
+        except Exception as error:  # which each job is to meet for itself
+            choice = Choice(1, textwrap.shorten(str(error) or type(error).__name__, 160))
     parts = math.ceil(count / choice.lanes)
     bounds = [count * n // parts for n in range(parts + 1)]
     return [

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from experiments import journal, logged_model, positions
+from experiments.clients import Client
 from experiments.errors import DataError
 from experiments.journal import Event
 from experiments.positions import Position
@@ -21,6 +21,7 @@ RUN_ID = "experiments.run_id"  # the tag that holds our id of a run
 _PARENT_ID = "experiments.parent_id"
 _PARENT = "mlflow.parentRunId"
 _METRICS, _PARAMS, _TAGS = 1000, 100, 100  # the most that MLflow takes in one call
+_ALONE = ("model", "end")  # the events that are not sent together with others
 _LONGEST = 6000  # characters of a parameter, which MLflow cuts without a word
 log = logging.getLogger(__name__)
 
@@ -28,12 +29,11 @@ log = logging.getLogger(__name__)
 class Replica:
     """Sends a journal's events to MLflow, each at least once, to the same effect as once.
 
-    `position` tells what MLflow has taken; of the `points` that this object met in the journal it
-    sent `metrics`, and `artifacts` beside them.
+    `position` tells what MLflow has taken; of the `points` met it sent `metrics`, and `artifacts`.
     Raises RefusedError where the journal does not begin with a run's start.
     """
 
-    def __init__(self, client: MlflowClient, folder: Path, store: str) -> None:
+    def __init__(self, client: Client, folder: Path, store: str) -> None:
         self._client, self._folder, self._store = client, folder, store
         self.position = self._known() or Position()
         self.points = self.metrics = self.artifacts = 0
@@ -45,15 +45,23 @@ class Replica:
 
         Raises where MLflow takes nothing; what is refused for itself is left out and remembered.
         """
+        try:
+            yield from self._advance()
+        finally:
+            self._client.roll_back()  # what no position speaks of is sent again
+
+    def _advance(self) -> Iterator[None]:
         self._ahead = self.position.copy()
         metrics: list[Metric] = []
         for event, reached in journal.read(self._folder / journal.FILE, self.position.offset):
+            due = event["event"] in _ALONE
             if event["event"] in journal.NUMBERS:
                 metrics += self._points(event)
                 due = len(metrics) >= _METRICS
             else:
-                self._send(metrics)
-                metrics, due = [], True
+                if due:
+                    self._send(metrics)
+                    metrics = []
                 self._take(event)
             self._ahead.time, self._ahead.offset = event["time"], reached
             if due:
@@ -89,6 +97,7 @@ class Replica:
         return position if tags.get(RUN_ID) == start.get("run_id") else Position()
 
     def _commit(self) -> None:
+        self._client.commit()
         self.position = self._ahead
         self._ahead = self.position.copy()
         self._keep()
@@ -101,12 +110,12 @@ class Replica:
 
     def _take(self, event: Event) -> None:
         """Send an event that holds no numbers."""
-        kind = event["event"]
-        if kind == "start":
+        if (kind := event["event"]) == "start":
             self._start(event)
         if not self._ahead.mlflow_run_id:
             raise RefusedError(f"{journal.FILE} does not begin with the start of a run.")
         if self._ahead.ended:
+            self._client.commit()
             self._client.update_run(self._ahead.mlflow_run_id, status="RUNNING")
             self._ahead.ended = False
         try:
@@ -120,16 +129,17 @@ class Replica:
         match event["event"]:
             case "start":
                 self._log(
-                    "params", [Param(n, str(v)[:_LONGEST]) for n, v in _items(event, "params")]
+                    "params", [Param(n, str(v)[:_LONGEST]) for n, v in event["params"].items()]
                 )
-                self._log("tags", [RunTag(name, text) for name, text in _items(event, "tags")])
+                self._log("tags", [RunTag(name, text) for name, text in event["tags"].items()])
             case "tags":
-                self._log("tags", [RunTag(name, text) for name, text in _items(event, "values")])
+                self._log("tags", [RunTag(name, text) for name, text in event["values"].items()])
             case "dataset":
                 self._add_dataset(event)
             case "artifact":
                 self._add_artifact(event["path"], event["folder"])
             case "model":
+                self._client.commit()
                 checkpoint, code = self._file(event["path"]), self._file(event["code"])
                 run = self._ahead.mlflow_run_id
                 logged_model.add(self._client, run, event, checkpoint, code)
@@ -151,22 +161,20 @@ class Replica:
         tags = {RUN_ID: event["run_id"]}
         if event["parent_id"]:
             tags[_PARENT_ID] = event["parent_id"]
-        info = self._client.create_run(
-            self._ahead.experiment_id, start_time=event["time"], tags=tags, run_name=event["name"]
-        ).info
+        run_id = self._client.add_run(self._ahead.experiment_id, event["time"], tags, event["name"])
         # Whichever of a sweep and its job comes last to the store joins them.
         for child in self._find(_PARENT_ID, event["run_id"]):
-            self._client.set_tag(child, _PARENT, info.run_id)
+            self._set_parent(child, run_id)
         if event["parent_id"]:
             for parent in self._find(RUN_ID, event["parent_id"]):
-                self._client.set_tag(info.run_id, _PARENT, parent)
-        return str(info.run_id)
+                self._set_parent(run_id, parent)
+        return run_id
+
+    def _set_parent(self, child: str, parent: str) -> None:
+        self._client.log_batch(child, tags=[RunTag(_PARENT, parent)])
 
     def _find(self, tag: str, value: str) -> list[str]:
-        found = self._client.search_runs(
-            [self._ahead.experiment_id], f"tags.`{tag}` = '{value}'", max_results=50_000
-        )
-        return [str(run.info.run_id) for run in found]
+        return self._client.find_runs(self._ahead.experiment_id, tag, value)
 
     def _points(self, event: Event) -> Iterator[Metric]:
         """Give the numbers of an event that are sent."""
@@ -240,7 +248,3 @@ class Replica:
         reason = clean(" ".join(str(error).split())[:300])
         log.warning("%s: %s is left out: %s", self._folder, what, reason)
         self._ahead.refuse(f"{what}: {reason}")
-
-
-def _items(event: Event, field: str) -> list[tuple[str, Any]]:
-    return list(event[field].items())

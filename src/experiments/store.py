@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from experiments import address
+from experiments.clients import REVISION, Client, LocalClient
 from experiments.errors import ConfigError, DataError, ExperimentError, StorageError
 from experiments.secrecy import clean
 
@@ -36,7 +37,7 @@ class RefusedError(ExperimentError):
     """A run that the store will never take."""
 
 
-def open_store(uri: str) -> MlflowClient:
+def open_store(uri: str) -> Client:
     """Return a client of a store, which is made first where it is a file that is not there.
 
     Raises ConfigError where a newer MLflow made it, DataError where it is damaged, StorageError
@@ -45,7 +46,7 @@ def open_store(uri: str) -> MlflowClient:
     mlflow.set_tracking_uri(uri)
     file = address.sqlite_file(uri)
     if file is None:
-        return MlflowClient(uri)
+        return Client(uri)
     try:
         if not _is_made(file):  # most are, and may then stand in a folder that is read only
             with _locked(file):
@@ -57,7 +58,8 @@ def open_store(uri: str) -> MlflowClient:
         raise DataError(f"The store {file} is damaged: {error}.") from None
     except OSError as error:
         raise StorageError(f"The store {file} cannot be opened: {error.strerror}.") from error
-    client = MlflowClient(uri)
+    known = _revision(file) == REVISION
+    client = LocalClient(uri, file) if known else Client(uri)
     client.search_experiments(max_results=1)  # loads what takes a second or two
     return client
 

@@ -1,32 +1,22 @@
-"""The run that stands for a whole sweep: its leaderboard and its figures."""
+"""The run that stands for a whole sweep: its leaderboard and its page."""
 
 import csv
 import logging
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from experiments import figures, journal, provenance, results
-from experiments.journal import Event, Journal
+from experiments import figures, heatmap, leaderboard, parallel, provenance, results, sweepfigures
+from experiments.journal import Journal
+from experiments.leaderboard import Job, label
+from experiments.outcomes import swept
 from experiments.provenance import Identity
-from experiments.results import Result
 from experiments.resuming import sweep_config
 from experiments.settings import Experiment
 from experiments.tables import markdown_table, text_table
 
-_SHOWN = 10  # curves in one figure
+_SHOWN = 20  # rows of a table on a page or a screen; the files have all
+_AXES = 6  # settings that each have a figure
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """One run of a sweep: its folder's name, the settings that the sweep varies, its outcome."""
-
-    name: str
-    overrides: dict[str, str]
-    result: Result
-    curve: figures.Points
 
 
 class Sweep:
@@ -56,7 +46,7 @@ class Sweep:
     def close(self, status: str) -> None:
         """Rank the jobs, best first, and end the parent run."""
         assert self._tracker.folder is not None
-        jobs = leaderboard(self._tracker.folder)
+        jobs = leaderboard.read(self._tracker.folder)
         try:
             if jobs:
                 # Figures take seconds, in which whoever has interrupted a sweep would wait.
@@ -66,115 +56,89 @@ class Sweep:
             self._tracker.close()
 
     def _publish(self, jobs: Sequence[Job], *, draw: bool) -> None:
-        header, rows = table(jobs)
-        print(f"\n{text_table(header, rows)}\n", flush=True)
-        markdown = markdown_table(header, rows)
-        results.write(self._tracker, "leaderboard.md", markdown)
-        self._write_csv(jobs)
+        header, rows = leaderboard.table(jobs)
+        parts = [f"{len(jobs)} jobs, best first", markdown_table(header, rows[:_SHOWN])]
+        print(f"\n{text_table(header, rows[:_SHOWN])}", flush=True)
+        if more := rows[_SHOWN:]:
+            print(f"and {len(more)} more in {self._tracker.folder}/leaderboard.md", flush=True)
+        results.write(self._tracker, "leaderboard.md", markdown_table(header, rows))
+        self._write_csv("leaderboard.csv", _records(jobs))
+        header, rows = leaderboard.over_seeds(jobs)
+        if rows:
+            print(f"\n{text_table(header, rows[:_SHOWN])}", flush=True)
+            results.write(self._tracker, "over_seeds.md", markdown_table(header, rows))
+            self._write_csv("over_seeds.csv", [dict(zip(header, r, strict=True)) for r in rows])
+            parts += ["Over seeds", markdown_table(header, rows[:_SHOWN])]
+        print(flush=True)
         best = jobs[0]
         if best.result.status == "finished":
             monitor, value = best.result.monitor, best.result.value
             self._tracker.metrics(0, {f"best/{monitor}": value})
             if draw:
                 self._draw(jobs, monitor)
-        command = provenance.command(self._arguments)
-        note = f"{markdown}\n\nAgain: `{command}`"
-        self._tracker.add("tags", values={"mlflow.note.content": note})
+        parts.append(f"Again: `{provenance.command(self._arguments)}`")
+        self._tracker.add("tags", values={"mlflow.note.content": "\n\n".join(parts)})
 
-    def _write_csv(self, jobs: Sequence[Job]) -> None:
+    def _write_csv(self, name: str, rows: Sequence[dict[str, object]]) -> None:
         assert self._tracker.folder is not None
-        rows = [
-            {
-                "job": job.name,
-                **job.overrides,
-                "status": job.result.status,
-                "reason": job.result.reason,
-                "step": job.result.step,
-                "seconds": job.result.seconds,
-                **job.result.metrics,
-            }
-            for job in jobs
-        ]
         names = dict.fromkeys(name for row in rows for name in row)
-        with (self._tracker.folder / "leaderboard.csv").open("w", newline="") as file:
+        with (self._tracker.folder / name).open("w", newline="") as file:
             writer = csv.DictWriter(file, list(names))
             writer.writeheader()
             writer.writerows(rows)
-        self._tracker.artifact("leaderboard.csv")
+        self._tracker.artifact(name)
 
     def _draw(self, jobs: Sequence[Job], monitor: str) -> None:
         assert self._tracker.folder is not None
         folder = self._tracker.folder / "figures"
         folder.mkdir(exist_ok=True)
-        bars = [(label(job), job.result.value) for job in jobs if job.result.status == "finished"]
-        figures.leaderboard_bars(folder / "leaderboard.png", bars, ylabel=monitor)
-        curves = {label(job): job.curve for job in jobs[:_SHOWN]}
-        title = f"{monitor} of the best {len(curves)} of {len(jobs)} runs"
-        figures.curves(folder / "curves.png", curves, title=title, ylabel=monitor)
-        for name in ("leaderboard.png", "curves.png"):
+        for name in _figures(folder, jobs, monitor):
             self._tracker.artifact(f"figures/{name}", "figures")
 
 
-def leaderboard(folder: Path) -> list[Job]:
-    """Return the jobs whose folders lie in a sweep's folder, best first, failed ones last."""
-    journals = sorted(folder.glob(f"*/{journal.FILE}"), key=lambda path: path.stat().st_ctime_ns)
-    firsts = [(path.parent, next(journal.read(path), None)) for path in journals]
-    starts = [(run, first[0]) for run, first in firsts if first]  # a full disk may have none
-    varied = _varied([event for _, event in starts])
-    jobs = [_job(run, start, varied) for run, start in starts]
-    return sorted(jobs, key=_rank)
-
-
-def table(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
-    """Return the header and rows of a leaderboard."""
-    varied = list(jobs[0].overrides)
-    monitor = jobs[0].result.monitor
-    metrics = [f"best/{monitor}", f"final/{monitor}", monitor.replace("val/", "test/")]
-    header = ["job", *varied, *metrics, "step", "seconds", "status"]
-    rows = []
-    for job in jobs:
-        values = [job.result.metrics.get(name) for name in metrics]
-        shown = ["" if value is None else f"{value:.4f}" for value in values]
-        end = [str(job.result.step), f"{job.result.seconds:.1f}", job.result.status]
-        rows.append([job.name, *job.overrides.values(), *shown, *end])
-    return header, rows
-
-
-def label(job: Job) -> str:
-    """Name a job by what the sweep varies."""
-    return " ".join(f"{key}={value}" for key, value in job.overrides.items()) or job.name
-
-
-def _job(folder: Path, start: Event, varied: Sequence[str]) -> Job:
-    result = results.read(folder) or results.unfinished()
-    settings = _settings(start)
-    return Job(
-        name=folder.name,
-        overrides={key: settings.get(key, "") for key in varied},
-        result=result,
-        curve=list(_curve(folder, result.monitor)),
+def _figures(folder: Path, jobs: Sequence[Job], monitor: str) -> Iterator[str]:
+    """Draw a sweep's figures into a folder, and yield their names."""
+    outcomes = [job.outcome for job in jobs]
+    keys, higher = swept(outcomes), jobs[0].result.higher_is_better
+    bars = [(label(job), job.result.value) for job in jobs if job.result.status == "finished"]
+    figures.leaderboard_bars(folder / "leaderboard.png", bars, ylabel=monitor)
+    yield "leaderboard.png"
+    sweepfigures.learning_curves(
+        folder / "curves.png", outcomes, ylabel=monitor, higher_is_better=higher
     )
+    yield "curves.png"
+    for key in keys[:_AXES]:
+        name = f"{monitor.rpartition('/')[2]}_by_{''.join(c if c.isalnum() else '_' for c in key)}"
+        sweepfigures.against(
+            folder / f"{name}.png", outcomes, key, ylabel=monitor, higher_is_better=higher
+        )
+        yield f"{name}.png"
+    if len(keys) == 2:
+        heatmap.heat_map(
+            folder / "heat_map.png",
+            outcomes,
+            (keys[0], keys[1]),
+            label=monitor,
+            higher_is_better=higher,
+        )
+        yield "heat_map.png"
+    if keys:
+        page = parallel.page(outcomes, label=monitor, higher_is_better=higher)
+        (folder / "parallel.html").write_text(page, encoding="utf-8")
+        yield "parallel.html"
 
 
-def _curve(folder: Path, name: str) -> Iterator[tuple[int, float]]:
-    for event, _ in journal.read(folder / journal.FILE):
-        if event["event"] == "metrics" and name in event["values"]:
-            yield event["step"], event["values"][name]
-
-
-def _settings(start: Event) -> dict[str, str]:
-    pairs = (override.partition("=") for override in start["overrides"])
-    return {key.lstrip("+"): value for key, _, value in pairs}
-
-
-def _varied(starts: Sequence[Event]) -> list[str]:
-    """Name the settings that are not the same in all jobs, in their first order."""
-    settings = [_settings(start) for start in starts]
-    keys = dict.fromkeys(key for one in settings for key in one)
-    return [key for key in keys if len({one.get(key) for one in settings}) > 1]
-
-
-def _rank(job: Job) -> tuple[bool, float]:
-    value = job.result.value
-    worst = job.result.status != "finished" or math.isnan(value)
-    return worst, 0.0 if worst else -value if job.result.higher_is_better else value
+def _records(jobs: Sequence[Job]) -> list[dict[str, object]]:
+    """Return all that is known of each job, for a table that is read by programs."""
+    return [
+        {
+            "job": job.name,
+            **job.overrides,
+            "status": job.result.status,
+            "reason": job.result.reason,
+            "step": job.result.step,
+            "seconds": job.result.seconds,
+            **job.result.metrics,
+        }
+        for job in jobs
+    ]

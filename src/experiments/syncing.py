@@ -9,9 +9,8 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TypeVar
 
-from mlflow import MlflowClient
-
 from experiments import address, journal
+from experiments.clients import Client
 from experiments.errors import DataError, ExperimentError, StorageError
 from experiments.positions import BusyError
 from experiments.secrecy import clean
@@ -51,7 +50,7 @@ def sync(runs: Sequence[Path], uri: str) -> int:
     return max(statuses)
 
 
-def _upload(client: MlflowClient, run: Path, uri: str) -> tuple[str, ExperimentError | None]:
+def _upload(client: Client, run: Path, uri: str) -> tuple[str, ExperimentError | None]:
     """Upload a run; return what to say of it, and of what could not be uploaded."""
     upload = _again(lambda: Upload(client, run, address.name(uri)), uri)
     try:

@@ -5,9 +5,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from mlflow import MlflowClient
-
 from experiments import journal, positions
+from experiments.clients import Client
 from experiments.positions import Position
 from experiments.replica import Replica
 
@@ -25,7 +24,7 @@ class Upload:
     Raises BusyError where another process does, ConfigError where the folder holds no run.
     """
 
-    def __init__(self, client: MlflowClient, folder: Path, store: str) -> None:
+    def __init__(self, client: Client, folder: Path, store: str) -> None:
         self.folder, self.size = folder, 0
         self._claim = ExitStack()
         self._claim.enter_context(positions.claim(folder))
