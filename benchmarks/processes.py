@@ -81,7 +81,7 @@ def main() -> None:
             usages[program.name].seconds.append(seconds)
             usages[program.name].memory.append(memory)
     explanation = EXPLANATION.format(repeats=options.repeats)
-    parts = [machine.origin(PACKAGES), explanation, _table(entries, usages)]
+    parts = [machine.origin(PACKAGES), explanation, table(entries, usages)]
     markdown.publish("\n\n".join(parts), options.write, "processes")
 
 
@@ -105,7 +105,8 @@ def run(command: Sequence[str]) -> tuple[float, float]:
     return seconds, usage.ru_maxrss / unit
 
 
-def _table(entries: Sequence[Program], usages: Mapping[str, Usage]) -> str:
+def table(entries: Sequence[Program], usages: Mapping[str, Usage]) -> str:
+    """Return a row for each program: its medians, and the ratio to the one it is compared with."""
     rows = []
     for program in entries:
         usage, other = usages[program.name], usages[program.against]

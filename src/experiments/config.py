@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf, errors, open_dict, read_write
 
 from experiments import (
     choices,
+    grouping,
     places,
     registry,
     screening,
@@ -145,29 +146,43 @@ def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
     values = choices.of([*_parse(lines), *parsed], intervals=intervals)
     base, first, wrong = _base(name, list(values.values()))
     bare = _without_hydra(copy.deepcopy(base))
-    stops = bare.on_error is OnError["stop"]
+    vary = grouping.varying(build(bare), choices.plain(bare))
+
+    def check(line: str) -> None:
+        number = grouping.number(line)
+        if number and vary(number) is None:  # it is none in which runs may differ
+            number = {}
+        if not number:
+            build(_without_hydra(_changed(bare, name, first, line)))
+
     for lines in values.values():
-        failing = {}
-        for line in lines:
-            if line in first:
-                continue
-            try:
-                build(_without_hydra(_changed(bare, name, first, line)))
-            except ConfigError as error:
-                failing[line] = str(error)
-        if failing and (stops or len(failing) == len(lines)):
+        failing = dict(_failing(check, [line for line in lines if line not in first]))
+        if failing and (bare.on_error is OnError["stop"] or len(failing) == len(lines)):
             raise ConfigError(next(iter(failing.values())))
         wrong |= failing
+    varied = {key for key, lines in values.items() if len(lines) > 1}
     if not intervals:
-        rows = choices.jobs_of(values, bare)
-        if len(rows) and bare.sweep.file is not None:
-            _composed(name, rows[0])
-    varied = frozenset(key for key, lines in values.items() if len(lines) > 1)
+        varied |= _more_varied(name, choices.jobs_of(values, bare), bare)
+    plan = _planned(base, multirun=True, varied=frozenset(varied))
+    return dataclasses.replace(plan, wrong=wrong)
+
+
+def _failing(check: Callable[[str], None], lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the overrides that cannot be composed, and why."""
+    for line in lines:
+        try:
+            check(line)
+        except ConfigError as error:
+            yield line, str(error)
+
+
+def _more_varied(name: str, jobs: Sequence[list[str]], bare: DictConfig) -> set[str]:
+    """Return the settings that a file and repeats give several values; raise ConfigError."""
+    found = {"seed"} if bare.repeats > 1 else set()
     if bare.sweep.file is not None:
-        varied |= {line.partition("=")[0] for line in rows[0]}
-    if bare.repeats > 1:
-        varied |= {"seed"}
-    return dataclasses.replace(_planned(base, multirun=True, varied=varied), wrong=wrong)
+        build(_without_hydra(_composed(name, jobs[0])))
+        found |= {line.partition("=")[0] for line in jobs[0]}
+    return found
 
 
 def _base(name: str, values: Sequence[list[str]]) -> tuple[DictConfig, list[str], dict[str, str]]:

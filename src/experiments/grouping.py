@@ -5,10 +5,11 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from experiments import bounds
-from experiments.errors import ConfigError, options
+from experiments.errors import ConfigError
 from experiments.interfaces import Plugin
 from experiments.records import Precision
 from experiments.settings import Experiment
@@ -62,6 +63,7 @@ def grouped(
 
     `compose` gives the experiment of overrides, and its settings as plain data with references.
     """
+    compose = cache(compose)  # of a group's first job it is asked for twice
     groups: dict[tuple[str, ...], Together] = {}
     known: dict[tuple[str, ...], Mapping[str, dataclasses.Field[Any]]] = {}
     bases: dict[tuple[str, ...], tuple[Experiment, dict[str, Any]]] = {}
@@ -71,13 +73,13 @@ def grouped(
         outline = _outline(job.overrides, given)
         try:
             if outline not in known:
-                first = compose(job.overrides)
+                first = compose(tuple(job.overrides))
                 known[outline] = _free(*first)
             numbers = {key: v for key, v in given.items() if _is_free(key, v, known[outline])}
             common = _without(job.overrides, numbers)
             key = (*common, *sorted(numbers))
             if key not in bases:
-                bases[key] = compose(job.overrides)
+                bases[key] = compose(tuple(job.overrides))
                 groups[key] = Together(common=common)
             experiment = _varied(bases[key][0], numbers, known[outline])
         except ConfigError as error:
@@ -89,16 +91,22 @@ def grouped(
 
 def varying(
     base: Experiment, plain: Mapping[str, Any]
-) -> Callable[[Mapping[str, float]], Experiment]:
-    """Return the function that gives an experiment other numbers; it raises ConfigError."""
+) -> Callable[[Mapping[str, float]], Experiment | None]:
+    """Return the function that gives an experiment other numbers.
+
+    It returns None where runs may not differ in them, and raises ConfigError where one is wrong.
+    """
     fields = _free(base, plain)
 
-    def vary(numbers: Mapping[str, float]) -> Experiment:
-        if foreign := numbers.keys() - fields.keys():
-            raise ConfigError(f"{min(foreign)} may not differ in lanes; {options('', fields)}")
-        return _varied(base, numbers, fields)
+    def vary(numbers: Mapping[str, float]) -> Experiment | None:
+        return None if numbers.keys() - fields.keys() else _varied(base, numbers, fields)
 
     return vary
+
+
+def number(line: str) -> dict[str, float]:
+    """Return the number that an override gives a setting, by its key; none where it gives none."""
+    return dict(_candidates([line]))
 
 
 def obstacle(experiment: Experiment) -> str | None:

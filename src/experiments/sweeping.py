@@ -20,7 +20,7 @@ from experiments import (
     runner,
     together,
 )
-from experiments.errors import DivergedError, explained, message
+from experiments.errors import ConfigError, DivergedError, explained, message
 from experiments.grouping import Together
 from experiments.provenance import Identity, origin
 from experiments.results import Result, Value
@@ -155,7 +155,8 @@ class Task:
         """Train the jobs of a lanes file together."""
         hydra = HydraConfig.instance().cfg
         assert hydra is not None
-        lanes = json.loads(Path(cfg.lanes).read_text(encoding="utf-8"))
+        path = Path(cfg.lanes)
+        lanes = json.loads(path.read_text(encoding="utf-8"))
         with read_write(cfg), open_dict(cfg):
             cfg.lanes = None
         files = jobfiles.Template(cfg, hydra)
@@ -168,6 +169,8 @@ class Task:
             try:
                 files.write(folder, number, overrides, lane["numbers"])
                 experiment = vary(lane["numbers"])
+                if experiment is None:
+                    raise ConfigError(f"lanes={path} is of other settings than these.")
                 tracker, earlier = resuming.opened(folder, experiment)
             except Exception as error:
                 values[number] = self._ended(number, overrides, error, 0.0)
