@@ -18,7 +18,7 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__i
 LEVELS: list[set[str]] = [
     {"secrecy", "wording"},
     {"errors", "bounds", "averages", "draws", "records", "outcomes", "repeats", "parallelpage"},
-    {"signals", "pruning"},
+    {"signals", "pruning", "telling"},
     {"interfaces", "tracker", "sizes", "scales"},
     {
         "registry",
@@ -55,7 +55,10 @@ LEVELS: list[set[str]] = [
 ]
 # Libraries, and the only modules of the package that may import them, at whatever place.
 RESERVED = {
-    "mlflow": {"clients", "store", "logged_model", "replica", "upload", "following", "syncing", "served"},
+    "mlflow": {
+        *("clients", "store", "logged_model", "replica"),
+        *("upload", "following", "syncing", "served"),
+    },
     "hydra": {
         *("translation", "config", "sources", "calls", "cli"),
         *("choices", "overrides", "jobfiles", "sweeping"),

@@ -98,7 +98,7 @@ BAD = [
     ("monitor=val/acuracy", "did you mean 'val/accuracy'"),
     ("model=cnn dataset=synthetic", "model=cnn does not fit dataset=synthetic"),
     ("optimizer.lr=0.1,0.2", "add -m"),
-    ("-m on_error=stop optimizer.lr=0.1,-1", "optimizer.lr=-1.0"),
+    ("-m on_error=stop optimizer.lr=0.1,-1", "optimizer.lr=-1"),
     ("-m optimizer.lr=-2,-1", "optimizer.lr=-2.0"),
     ("-m model=linear,mpl", "did you mean 'mlp'"),
     ("plugin_path=[/absent/folder]", "is no folder"),

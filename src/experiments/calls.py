@@ -5,7 +5,8 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,13 +16,12 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from experiments import config, discovery, journal, resuming, runner, sources, tracking
+from experiments import config, discovery, journal, resuming, runner, sources, telling, tracking
 from experiments.config import Plan
 from experiments.errors import ConfigError, ExperimentError, Interrupted
 from experiments.journal import Journal
 from experiments.provenance import Identity
 from experiments.registry import name_of
-from experiments.secrecy import clean
 from experiments.settings import Experiment, TrackingMode
 from experiments.setup import prepare
 from experiments.sweep import Sweep
@@ -30,6 +30,9 @@ from experiments.tracker import Silent, Tracker
 from experiments.tracking import Uploader
 from experiments.wording import quoted
 
+# Settings that decide whether the parts of a job fit each other.
+_MAKING = ("dataset", "model", "loss", "metric", "monitor", "augment", "transform", "device",
+           "batch_size", "data.", "plugin_path")  # fmt: skip
 _TRACEBACK = "HYDRA_FULL_ERROR"
 
 
@@ -125,6 +128,8 @@ class Call:
     def sweep(self) -> int:
         """Train every job of a sweep, or those that are missing; return 1 if any failed."""
         experiment, earlier = self.plan.experiment, self._interrupted()
+        if not any(key.startswith(_MAKING) for key in self.plan.varied):
+            prepare(experiment)  # what fits in no job is found before there is a folder
         folder = earlier or self.plan.folder
         folder.mkdir(parents=True, exist_ok=True)
         run_id = journal.start_of(folder)["run_id"] if earlier else self.run_id
@@ -144,23 +149,38 @@ class Call:
         )
         for lines, problem in self.plan.wrong.items():
             print(f"{lines} is left out: {problem}", file=sys.stderr)
+        started = time.monotonic()
         with call._uploading():
             parent = Sweep(experiment, Journal(folder, resume=bool(earlier)), identity, self.root)
-            call._train_jobs(task, parent)
+            hydra = call._train_jobs(task, parent) - sum(task.seconds)
+            waited = time.monotonic()
+        telling.time(
+            len(task.numbers),
+            sum(task.seconds),
+            hydra,
+            mlflow=time.monotonic() - waited,
+            all_in_all=waited - started,
+        )
         if experiment.tracking.mode is TrackingMode.none:
             shutil.rmtree(folder)
-        _tell(task.failures, len(task.numbers))
+        telling.failures(task.failures, len(task.numbers))
         return ExperimentError.status if task.failures else 0
 
-    def _train_jobs(self, task: Task, parent: Sweep) -> None:
-        """Let Hydra carry out the jobs of a sweep between the start and the end of its own run."""
+    def _train_jobs(self, task: Task, parent: Sweep) -> float:
+        """Let Hydra carry out the jobs between the start and the end of the sweep's own run.
+
+        Returns the seconds that the jobs took.
+        """
+        started = time.monotonic()
         try:
             self._hydra(task)
         except BaseException as error:
             parent.close("FAILED" if isinstance(error, Exception) else "KILLED")
             raise
+        seconds = time.monotonic() - started
         # One that was stopped is not at its end: the same command goes on with it.
         parent.close("KILLED" if task.is_stopped else "FAILED" if task.failures else "FINISHED")
+        return seconds
 
     def _interrupted(self) -> Path | None:
         """Return the folder of a sweep of this command that has not come to its end."""
@@ -223,8 +243,3 @@ def carry_out(
 def _name(experiment: Experiment) -> str:
     parts = (experiment.model, experiment.optimizer, experiment.dataset)
     return " ".join(name_of(type(part)) for part in parts)
-
-
-def _tell(failures: Mapping[int, str], count: int) -> None:
-    if lines := [f"  #{number} {clean(text)}" for number, text in sorted(failures.items())]:
-        print(f"error: {len(lines)} of {count} jobs failed:", *lines, sep="\n", file=sys.stderr)

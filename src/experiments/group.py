@@ -2,30 +2,22 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from experiments import engine, lanekeeping, lanes, signals
+from experiments import engine, keeping, lanekeeping, lanes, signals
 from experiments.errors import DivergedError, Interrupted
-from experiments.lanekeeping import Lane, Moment, lanes_of, row_of
+from experiments.lanekeeping import Ended, Lane, Moment, lanes_of, row_of
 from experiments.loop import Step
 from experiments.meter import Meter
 from experiments.progress import Progress
-from experiments.records import Interval, Tensors
+from experiments.record import planned_end
+from experiments.records import Tensors
 from experiments.results import Result
 from experiments.seeds import derive
 from experiments.setup import Session
-
-
-class Ended(NamedTuple):
-    """A run that has come to its end: its session has the best parameters, as a plain run's."""
-
-    lane: Lane
-    session: Session
-    result: Result | DivergedError
 
 
 class Group:
@@ -39,6 +31,7 @@ class Group:
         self._meter = Meter(session.device)
         self._started = time.monotonic()
         self._t = 0
+        self.seconds = 0.0  # of the steps alone
         self._kept = 0, time.monotonic(), 0.0  # the step, the moment and the cost of keeping
 
     @property
@@ -63,7 +56,14 @@ class Group:
     def _steps(self) -> Iterator[Step]:
         session = dataclasses.replace(self._session, state=self._state)
         session.model.train()
-        return engine.steps(session, self._t)
+        steps = engine.steps(session, self._t)
+        while True:
+            started = time.perf_counter()
+            step = next(steps, None)
+            self.seconds += time.perf_counter() - started
+            if step is None:
+                return
+            yield step
 
     def _take(self, step: Step) -> Iterator[Ended]:
         """Keep the runs, where it is time to, and follow a step, which a signal may interrupt."""
@@ -141,38 +141,50 @@ class Group:
             try:
                 act(place, run)
             except DivergedError as error:
-                self._runs[place] = None
-                yield Ended(run, lanes.lane(self._session, place, self._state), error)
+                session = lanes.taken(self._session, [place], self._state)
+                self._take_best(session, [place])
+                yield from self._ended({place: error}, session)
 
     def _reason(self, place: int) -> str | None:
         run, session = self._runs[place], self._session
         assert run is not None
-        if early := run.record.reason_to_stop(self._t):
-            return early
-        if self._t < session.total_steps:
-            return None
-        experiment = session.experiment
-        cut = self._t < experiment.epochs * session.steps_per_epoch
-        return f"max_steps={self._t}" if cut else f"epochs={experiment.epochs}"
+        return run.record.reason_to_stop(self._t) or planned_end(session, self._t)
 
     def _conclude(self, ending: dict[int, str]) -> Iterator[Ended]:
         """Go back to the best parameters of some runs, and evaluate them on the test split."""
         places, seconds = list(ending), time.monotonic() - self._started
         session = lanes.taken(self._session, places, self._state)
+        self._take_best(session, places)
+        results: dict[int, Result | DivergedError] = {}
+        for place, test in zip(places, lanes.evaluate(session, "test"), strict=True):
+            run = self._runs[place]
+            assert run is not None
+            results[place] = run.record.conclude(self._t, ending[place], seconds, test)
+        yield from self._ended(results, session)
+
+    @torch.no_grad()
+    def _take_best(self, session: Session, places: Sequence[int]) -> None:
+        """Give a session of some of the lanes their best parameters, where they have any."""
         trained = {"params": session.params.vector, **session.model.buffers}
         for name, tensor in trained.items():
-            best = lanes_of(self._best[name], len(self._runs))
             for row, place in enumerate(places):
                 run = self._runs[place]
                 if run is not None and run.history.best:
-                    lanes_of(tensor, len(places))[row] = best[place]
-        test = lanes.evaluate(session, "test")
-        for row, place in enumerate(places):
+                    best = lanes_of(self._best[name], len(self._runs))[place]
+                    lanes_of(tensor, len(places))[row] = best
+
+    def _ended(
+        self, results: Mapping[int, Result | DivergedError], session: Session
+    ) -> Iterator[Ended]:
+        """Keep the best parameters of runs that end, and take the runs out."""
+        ended = []
+        for row, (place, result) in enumerate(results.items()):
             run = self._runs[place]
             assert run is not None
             self._runs[place] = None
-            result = run.record.conclude(self._t, ending[place], seconds, test[row])
-            yield Ended(run, lanes.lane(session, row, session.state), result)
+            ended.append(Ended(run, lanes.lane(session, row, session.state), result))
+        lanekeeping.keep_best(ended)
+        yield from ended
 
     def _compact(self) -> None:
         """Leave out the lanes that have ended."""
@@ -200,13 +212,9 @@ class Group:
 
     def _is_due(self) -> bool:
         """Say whether it is time to keep the runs, which may take a twentieth of all time."""
-        settings, (kept, moment, cost) = self._session.experiment.checkpoint, self._kept
-        passed = time.monotonic() - moment
-        if settings.unit is Interval.minute:
-            return passed >= max(60 * settings.every, 20 * cost)
-        unit = 1 if settings.unit is Interval.step else self._session.steps_per_epoch
-        length = max(1, round(settings.every * unit))
-        return self._t // length > kept // length
+        kept, moment, cost = self._kept
+        settings, epoch = self._session.experiment.checkpoint, self._session.steps_per_epoch
+        return keeping.is_due(settings, epoch, self._t, kept, moment, least=20 * cost)
 
     def _keep(
         self,

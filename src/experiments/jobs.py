@@ -23,9 +23,11 @@ def listed(
     """
     rows = _rows(Path(sweep.file)) if sweep.file is not None else [[]]
     given = {line.partition("=")[0] for row in rows for line in row}
-    if both := given & choices.keys():
+    several = {key for key, lines in choices.items() if len(lines) > 1}
+    if both := given & several:
         raise ConfigError(f"{min(both)} is given twice: by sweep.file={sweep.file} too.")
-    axes = [[[line] for line in lines] for key, lines in choices.items() if key not in sweep.zip]
+    apart = {*sweep.zip, *given}  # a file's value wins over the one that all jobs were given
+    axes = [[[line] for line in lines] for key, lines in choices.items() if key not in apart]
     axes += [_zipped(choices, sweep.zip), rows]
     sizes.check_jobs([*map(len, axes), repeats])
     jobs = [list(itertools.chain(*parts)) for parts in itertools.product(*axes)]

@@ -5,6 +5,7 @@ might inherit what the thread holds.
 """
 
 import threading
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,13 +15,28 @@ from torch import Tensor
 
 from experiments import checkpoint
 from experiments.errors import DataError
-from experiments.records import Tensors
+from experiments.records import Interval, Tensors
+from experiments.settings import Checkpoint
 
 FOLDER = "checkpoints"
 BEST, LAST, PREVIOUS = (f"{name}.safetensors" for name in ("best", "last", "previous"))
 # What going on needs to know, beside the tensors.
 _FACTS = {"step": int, "position": int, "seconds": float, "channels_last": bool}
 Content = tuple[Tensors, dict[str, Any]]
+
+
+def is_due(
+    settings: Checkpoint, epoch: int, t: int, kept: int, moment: float, least: float = 0.0
+) -> bool:
+    """Say whether it is time to keep a run after step `t` that was kept at another `moment`.
+
+    `epoch` is the number of its steps; `least` seconds have to pass in any case of minutes.
+    """
+    if settings.unit is Interval.minute:
+        return time.monotonic() - moment >= max(60 * settings.every, least)
+    unit = 1 if settings.unit is Interval.step else epoch
+    length = max(1, round(settings.every * unit))
+    return t // length > kept // length
 
 
 class Keeper:

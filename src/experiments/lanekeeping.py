@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from experiments import keeping, lanes, snapshot
+from experiments.errors import DivergedError
 from experiments.history import History
 from experiments.keeping import Content, Keeper
 from experiments.loop import Step
 from experiments.record import Record
 from experiments.records import Tensors
+from experiments.results import Result
 from experiments.setup import Session
 from experiments.snapshot import Point
 from experiments.tracker import Tracker
@@ -34,6 +36,14 @@ class Lane:
     def history(self) -> History:
         """The run's numbers."""
         return self.record.history
+
+
+class Ended(NamedTuple):
+    """A run that has come to its end: its session has the best parameters, as a plain run's."""
+
+    lane: Lane
+    session: Session
+    result: Result | DivergedError
 
 
 class Moment(NamedTuple):
@@ -69,11 +79,21 @@ class Moment(NamedTuple):
             point = Point(own, [own.losses], best, positions[place], self.seconds)
             content = snapshot.of_run(session, point, run.history.last, run.run_id)
             run.keeper.keep(keeping.LAST, *content)
-            writing.append(run.keeper)
-            if len(writing) == _WRITERS:
-                writing.pop(0).finish()
+            _take_turns(writing, run.keeper)
         for keeper in writing:
             keeper.finish()
+
+
+def keep_best(ended: Sequence[Ended]) -> None:
+    """Write the best parameters of runs, which their sessions have."""
+    writing: list[Keeper] = []
+    for run, session, _ in ended:
+        if run.keeper is not None and run.history.best:
+            best = snapshot.of_model(session, run.history.best_step, run.history.best)
+            run.keeper.keep(keeping.BEST, *best)
+            _take_turns(writing, run.keeper)
+    for keeper in writing:
+        keeper.finish()
 
 
 def bring_back(session: Session, contents: Sequence[Content]) -> Moment:
@@ -116,6 +136,13 @@ def row_of(values: Tensor, count: int) -> list[float]:
 def lanes_of(tensor: Tensor, count: int) -> Tensor:
     """View a tensor of lanes as it is, and that of a plain run as the only lane."""
     return tensor if count > 1 else tensor[None]
+
+
+def _take_turns(writing: list[Keeper], keeper: Keeper) -> None:
+    """Let a keeper write beside others, and wait for the first where there are many."""
+    writing.append(keeper)
+    if len(writing) == _WRITERS:
+        writing.pop(0).finish()
 
 
 def _only(tensors: Sequence[Tensor]) -> Tensor:

@@ -37,6 +37,8 @@ def in_lanes(session: Session, lanes: Sequence[Experiment]) -> Session:
 
 def taken(session: Session, places: Sequence[int], state: Memory) -> Session:
     """Return some of the lanes, with copies of their tensors; one alone becomes a plain run."""
+    if not session.lanes:
+        return dataclasses.replace(session, state=state)
     lanes = [session.lanes[place] for place in places]
     if len(places) == 1:
         return lane(session, places[0], state)

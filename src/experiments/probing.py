@@ -72,7 +72,7 @@ def choose(experiments: Sequence[Experiment], most: int) -> Choice:
     return Choice(best, "")
 
 
-def parts(group: Together, most: int) -> list[tuple[Together, str]]:
+def parts(group: Together, most: int, *, probe: bool) -> list[tuple[Together, str]]:
     """Divide a group into as many lanes as are fastest; of each part say why it is one job."""
     count = len(group.jobs)
     if count < FEWEST:
@@ -80,6 +80,8 @@ def parts(group: Together, most: int) -> list[tuple[Together, str]]:
     reason = grouping.obstacle(group.experiments[0])
     if reason or most < FEWEST:
         choice = Choice(1, reason or f"hydra.launcher.max_lanes={most}")
+    elif not probe:
+        choice = Choice(min(most, count), "")
     else:
         try:
             choice = choose(group.experiments, most)

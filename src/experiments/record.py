@@ -13,6 +13,15 @@ from experiments.setup import Session
 from experiments.tracker import Tracker
 
 
+def planned_end(session: Session, t: int) -> str | None:
+    """Say why there is no step after step `t`, or None where there is one."""
+    if t < session.total_steps:
+        return None
+    experiment = session.experiment
+    cut = t < experiment.epochs * session.steps_per_epoch
+    return f"max_steps={t}" if cut else f"epochs={experiment.epochs}"
+
+
 class Record:
     """A run's numbers on their way to its tracker, its history and its log.
 

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from experiments import (
     probing,
     resuming,
     runner,
+    telling,
     together,
 )
 from experiments.errors import ConfigError, DivergedError, explained, message
@@ -26,8 +26,6 @@ from experiments.provenance import Identity, origin
 from experiments.results import Result, Value
 from experiments.settings import Experiment
 from experiments.wording import quoted
-
-_SHOWN = 8  # sizes of groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,7 @@ class Task:
     experiment: Experiment
     failures: dict[int, str] = field(default_factory=dict)
     numbers: set[int] = field(default_factory=set)  # of the jobs that there are
+    seconds: list[float] = field(default_factory=list)  # of training, of each job or group
     library: resuming.Library | None = None  # of results to reuse
 
     def __call__(self, cfg: DictConfig) -> Any:
@@ -80,9 +79,15 @@ class Task:
         jobs: Mapping[int, list[str]],
         folders: Mapping[int, str],
         compose: Callable[[Sequence[str]], DictConfig],
+        *,
         most: int,
+        probe: bool,
     ) -> Division:
-        """Say which jobs train together, and why the others do not."""
+        """Say which jobs train together, and why the others do not.
+
+        `jobs` has the overrides of each by number, `folders` the name of its folder; `most` is the
+        number of lanes at most, and `probe` whether fewer are tried.
+        """
         self.numbers.update(jobs)
         numbered = [grouping.Job(number, lines) for number, lines in jobs.items()]
         groups, wrong = grouping.grouped(numbered, config.composer(compose))
@@ -95,12 +100,12 @@ class Task:
             there = self._known(group, folders)
             known |= there
             left = [n for n, job in enumerate(group.jobs) if job.number not in there]
-            for some, reason in probing.parts(group.part(left), most):
+            for some, reason in probing.parts(group.part(left), most, probe=probe):
                 if len(some.jobs) < probing.FEWEST:
                     alone |= {job.number: reason for job in some.jobs}
                 else:
                     made.append(self._written(some, folders))
-        _tell(len(jobs), known, made, alone)
+        telling.division(len(jobs), len(known), [group.lanes for group in made], alone)
         return Division(known, made, list(alone))
 
     def _known(self, group: Together, folders: Mapping[int, str]) -> dict[int, Value]:
@@ -149,6 +154,7 @@ class Task:
             )
         except Exception as error:
             return self._ended(number, overrides, error, time.monotonic() - started)
+        self.seconds.append(result.seconds)
         return self._ended(number, overrides, result, time.monotonic() - started)
 
     def _together(self, cfg: DictConfig) -> dict[int, Value]:
@@ -192,7 +198,7 @@ class Task:
             seconds = time.monotonic() - started
             values[number] = self._ended(number, run.identity.overrides, outcome, seconds)
 
-        together.execute(runs, self.root, listen)
+        self.seconds.append(together.execute(runs, self.root, listen))
         return values
 
     def _identity(self, number: int, overrides: Sequence[str]) -> Identity:
@@ -220,17 +226,3 @@ class Task:
             self.failures[number] = f"{name}: {str(error) or type(error).__name__}"
         print(f"#{number} {name}: {told} ({seconds:.1f} s)", flush=True)
         return value
-
-
-def _tell(
-    count: int, known: Mapping[int, Value], groups: Sequence[Group], alone: Mapping[int, str]
-) -> None:
-    """Say what trains together, and why the rest does not."""
-    sizes = [group.lanes for group in groups]
-    shown = " + ".join(map(str, sizes[:_SHOWN])) + (" + ..." if len(sizes) > _SHOWN else "")
-    lanes = f" ({shown} lanes)" if sizes else ""
-    there = f", {len(known)} there already" if known else ""
-    group = "group" if len(sizes) == 1 else "groups"
-    print(f"{count} jobs -> {len(sizes)} {group}{lanes}, {len(alone)} alone{there}", flush=True)
-    for reason, number in Counter(reason for reason in alone.values() if reason).items():
-        print(f"  {number} alone: {reason}", flush=True)

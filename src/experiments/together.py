@@ -10,9 +10,9 @@ from typing import Any
 
 from experiments import lanes, provenance, registry, report, results
 from experiments.errors import DivergedError, explained, is_out_of_memory
-from experiments.group import Ended, Group
+from experiments.group import Group
 from experiments.keeping import Keeper
-from experiments.lanekeeping import Lane
+from experiments.lanekeeping import Ended, Lane
 from experiments.provenance import Identity
 from experiments.record import Record
 from experiments.results import Result
@@ -45,11 +45,11 @@ class Run:
 Listener = Callable[[Run, Result | Exception], None]
 
 
-def execute(runs: Sequence[Run], root: Path, listener: Listener) -> None:
-    """Run experiments that differ in numbers alone, and record how each ends.
+def execute(runs: Sequence[Run], root: Path, listener: Listener) -> float:
+    """Run experiments that differ in numbers alone, and return the seconds of training.
 
-    `root` is the checkout. What fails in one fails in all that have not ended, and is told to the
-    listener; a signal is raised, once every run is kept.
+    `root` is the checkout. How each ends is recorded and told to the listener. What fails in one
+    fails in all that have not ended; a signal is raised, once every run is kept.
     """
     _allow_files(4 * len(runs))
     starts: dict[str, dict[str, Any]] = {}
@@ -57,9 +57,10 @@ def execute(runs: Sequence[Run], root: Path, listener: Listener) -> None:
         starts[run.identity.run_id] = _start(run, root, next(iter(starts.values()), None))
     waiting = dict.fromkeys(starts)
     by_id = {run.identity.run_id: run for run in runs}
+    seconds: list[float] = []
     try:
         for some in _by_step(runs):
-            for ended in _train(some, starts):
+            for ended in _train(some, starts, seconds):
                 run = by_id[ended.lane.run_id]
                 del waiting[ended.lane.run_id]
                 listener(run, _concluded(run, ended, starts[ended.lane.run_id]))
@@ -68,23 +69,30 @@ def execute(runs: Sequence[Run], root: Path, listener: Listener) -> None:
         told.__cause__ = None if told is error else error
         for run_id in waiting:
             results.record_failure(by_id[run_id].tracker, told)
-            results.end(by_id[run_id].tracker, "FAILED")
+            _end(by_id[run_id], "FAILED")
             listener(by_id[run_id], told)
     except BaseException:
         for run_id in waiting:
-            results.end(by_id[run_id].tracker, "KILLED")
+            _end(by_id[run_id], "KILLED")
         raise
+    return sum(seconds)
 
 
 def _train(
-    runs: Sequence[Run], starts: dict[str, dict[str, Any]], again: bool = False
+    runs: Sequence[Run],
+    starts: dict[str, dict[str, Any]],
+    seconds: list[float],
+    *,
+    again: bool = False,
 ) -> Iterator[Ended]:
     """Train runs that go on from the same step; where memory does not suffice, half of them."""
     ended: set[str] = set()
     try:
-        for one in _group(runs, starts, again=again).train():
+        group = _group(runs, starts, again=again)
+        for one in group.train():
             ended.add(one.lane.run_id)
             yield one
+        seconds.append(group.seconds)
         return
     except Exception as error:
         left = [run for run in runs if run.identity.run_id not in ended]
@@ -93,7 +101,7 @@ def _train(
     half = len(left) // 2
     log.warning("%d lanes are too many for the memory: half of them go first.", len(left))
     for some in (left[:half], left[half:]):
-        yield from _train(some, starts, again=True)
+        yield from _train(some, starts, seconds, again=True)
 
 
 def _group(runs: Sequence[Run], starts: dict[str, dict[str, Any]], *, again: bool) -> Group:
@@ -164,8 +172,7 @@ def _concluded(run: Run, ended: Ended, start: dict[str, Any]) -> Result | Except
     except OSError as error:
         told = outcome = explained(error)
         results.record_failure(run.tracker, told)
-    _flush(run.log)
-    results.end(run.tracker, "FAILED" if isinstance(outcome, Exception) else "FINISHED")
+    _end(run, "FAILED" if isinstance(outcome, Exception) else "FINISHED")
     return outcome
 
 
@@ -185,6 +192,7 @@ def _allow_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
-def _flush(logger: logging.Logger) -> None:
-    for handler in logger.handlers:
+def _end(run: Run, status: str) -> None:
+    for handler in run.log.handlers:
         handler.flush()
+    results.end(run.tracker, status)

@@ -14,8 +14,8 @@ from experiments.keeping import Keeper
 from experiments.loop import Step
 from experiments.meter import Meter
 from experiments.progress import Progress
-from experiments.record import Record
-from experiments.records import Interval, Tensors
+from experiments.record import Record, planned_end
+from experiments.records import Tensors
 from experiments.results import Result
 from experiments.resuming import Earlier
 from experiments.seeds import derive
@@ -136,13 +136,9 @@ class Training:
         return limit is not None and time.monotonic() - self._started > limit
 
     def _reason_to_stop(self, t: int, *, late: bool) -> str | None:
-        experiment, session = self._session.experiment, self._session
-        if early := self._record.reason_to_stop(t):
-            return early
-        if t == session.total_steps:
-            cut = t < experiment.epochs * session.steps_per_epoch
-            return f"max_steps={t}" if cut else f"epochs={experiment.epochs}"
-        return f"time_limit={experiment.time_limit}" if late else None
+        if reason := self._record.reason_to_stop(t) or planned_end(self._session, t):
+            return reason
+        return f"time_limit={self._session.experiment.time_limit}" if late else None
 
     def _look(self, step: Step) -> None:
         """Record the losses since the last look, which waits for the device to compute them."""
@@ -176,12 +172,10 @@ class Training:
 
     def _is_due(self, t: int) -> bool:
         """Say whether it is time to keep the run."""
-        settings, (kept, moment) = self._session.experiment.checkpoint, self._kept
-        if settings.unit is Interval.minute:
-            return time.monotonic() - moment >= 60 * settings.every
-        unit = 1 if settings.unit is Interval.step else self._session.steps_per_epoch
-        length = max(1, round(settings.every * unit))
-        return t // length > kept // length
+        session = self._session
+        return keeping.is_due(
+            session.experiment.checkpoint, session.steps_per_epoch, t, *self._kept
+        )
 
     def _keep(self, point: Point) -> None:
         """Keep the run at a point, unless its parameters are no longer finite."""

@@ -18,6 +18,7 @@ class VectorizedConfig:
 
     _target_: str = "hydra_plugins.experiments_vectorized.VectorizedLauncher"
     max_lanes: int = 1024  # runs that train together at most
+    probe: bool = True  # try how many are fastest; else as many as there may be
 
 
 ConfigStore.instance().store(
@@ -34,8 +35,8 @@ class VectorizedLauncher(Launcher):
     hydra_context: HydraContext
     config: DictConfig
 
-    def __init__(self, max_lanes: int) -> None:
-        self._max_lanes = max_lanes
+    def __init__(self, max_lanes: int, probe: bool) -> None:
+        self._max_lanes, self._probe = max_lanes, probe
         self._task: Any = None
 
     def setup(
@@ -51,7 +52,9 @@ class VectorizedLauncher(Launcher):
         self._configure_log()
         jobs = {initial_job_idx + n: list(lines) for n, lines in enumerate(job_overrides)}
         folders = dict(zip(jobs, self._folders(jobs), strict=True))
-        division = self._task.divide(jobs, folders, self._compose, self._max_lanes)
+        division = self._task.divide(
+            jobs, folders, self._compose, most=self._max_lanes, probe=self._probe
+        )
         values = dict(division.known)
         for group in division.groups:
             if not self._task.is_stopped:
