@@ -22,5 +22,7 @@ class Dropout(nn.Module):
 
 
 def dropout(rate: float) -> nn.Module:
-    """Return the layer, or one that does nothing for a rate of 0."""
+    """Return the layer, or one that does nothing for a rate of 0; raise ValueError for no rate."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"a dropout rate is at least 0 and below 1, not {rate}")
     return Dropout(rate) if rate else nn.Identity()

@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -20,6 +21,7 @@ from mlflow.utils.validation import _validate_metric, _validate_param, _validate
 
 REVISION = "dc11669786a5"  # of the tables
 _WAIT = 20.0  # seconds for another process's transaction
+_LOG = 20_000  # pages of 4 KiB: one that many runs are written to is brought in once
 _LARGEST = 1.7976931348623157e308  # what MLflow stores for infinity
 _LATEST = """
     insert into latest_metrics (key, value, is_nan, timestamp, step, run_uuid)
@@ -31,7 +33,11 @@ _LATEST = """
 
 
 class Client(MlflowClient):  # type: ignore[misc]  # MLflow's is untyped here
-    """MLflow's client, with what a run needs beyond it."""
+    """MLflow's client, with what a run needs beyond it; `experiments` are those met, by name."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(uri)
+        self.experiments: dict[str, str] = {}
 
     def find_runs(self, experiment_id: str, tag: str, value: str) -> list[str]:
         """Return the ids of the runs of an experiment that have a tag."""
@@ -49,6 +55,12 @@ class Client(MlflowClient):  # type: ignore[misc]  # MLflow's is untyped here
     def roll_back(self) -> None:
         """Forget what was stored since the last commit, where that can be."""
 
+    def settle(self) -> None:
+        """Store all that is committed in its last place."""
+
+    def close(self) -> None:
+        """Let go of the store."""
+
 
 class LocalClient(Client):
     """A client whose calls that a run needs many of go to the store's file itself."""
@@ -57,7 +69,12 @@ class LocalClient(Client):
         super().__init__(uri)
         self._connection = sqlite3.connect(file, timeout=_WAIT, isolation_level=None)
         self._connection.execute("pragma foreign_keys = on")
+        # With a log beside the file a commit does not wait for the disk; `close` brings all into
+        # the file, and a process that is killed leaves it to whoever opens the file next.
+        self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = normal")
+        self._connection.execute(f"pragma wal_autocheckpoint = {_LOG}")
+        self._connection.execute(f"pragma cache_size = {_LOG}")
         self._places: dict[str, Path] = {}  # of each run's artifacts
 
     def find_runs(self, experiment_id: str, tag: str, value: str) -> list[str]:
@@ -165,6 +182,19 @@ class LocalClient(Client):
     def roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("rollback")
+
+    def settle(self) -> None:
+        with suppress(sqlite3.Error):  # another process uses the log, and will bring it in
+            self._connection.execute("pragma wal_checkpoint(truncate)")
+
+    def close(self) -> None:
+        self.roll_back()
+        self.settle()
+        with suppress(AttributeError):  # MLflow's own connections
+            self._tracking_client.store.engine.dispose()
+        with suppress(sqlite3.Error):  # as long as another process has the file open
+            self._connection.execute("pragma journal_mode = delete")
+        self._connection.close()
 
     def _writing(self) -> sqlite3.Connection:
         """Return the connection in a transaction, which other processes wait for."""

@@ -21,7 +21,15 @@ log = logging.getLogger("experiments.uploader")
 
 def follow(folder: Path, uri: str, command: Link) -> bool:
     """Upload until the command has ended and nothing is left; return whether that was reached."""
-    runs, pause = Runs(folder, uri, command), _PAUSE
+    runs = Runs(folder, uri, command)
+    try:
+        return _follow(runs, command)
+    finally:
+        runs.close()
+
+
+def _follow(runs: "Runs", command: Link) -> bool:
+    pause = _PAUSE
     while True:
         # Looked at before the journals are read: what was written before it is not missed.
         over, status = command.closed.is_set(), command.status
@@ -42,6 +50,7 @@ def follow(folder: Path, uri: str, command: Link) -> bool:
         if over and time.monotonic() - command.since > _PATIENCE:
             return False
         time.sleep(pause) if over else command.closed.wait(pause)
+    runs.settle()
     for line in runs.lines:
         command.tell(line)
     if runs.refused:
@@ -92,6 +101,16 @@ class Runs:
         end = time.monotonic() + seconds
         while time.monotonic() < end and next(self._earlier, self) is not self:
             pass
+
+    def settle(self) -> None:
+        """Store all that was sent in its last place."""
+        if self._client is not None:
+            self._client.settle()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self._client is not None:
+            self._client.close()
 
     def report(self, error: Exception) -> None:
         """Tell the command what stops the upload, and log it once."""

@@ -64,8 +64,14 @@ def open_store(uri: str) -> Client:
     return client
 
 
-def experiment(client: MlflowClient, name: str) -> str:
+def experiment(client: Client, name: str) -> str:
     """Return the id of an experiment, which is made where it does not exist."""
+    if name not in client.experiments:  # a sweep's runs all ask for the same
+        client.experiments[name] = _experiment(client, name)
+    return client.experiments[name]
+
+
+def _experiment(client: Client, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         file = address.sqlite_file(client.tracking_uri)

@@ -28,6 +28,13 @@ def sync(runs: Sequence[Path], uri: str) -> int:
     """
     with _silence():
         client = _again(lambda: open_store(uri), uri)
+    try:
+        return _sync(client, runs, uri)
+    finally:
+        client.close()
+
+
+def _sync(client: Client, runs: Sequence[Path], uri: str) -> int:
     statuses = [0]
     for run in runs:
         try:

@@ -24,7 +24,7 @@ from composed import ROOT, compose
 from killing import Killer, Report, Watch, parser
 from safetensors.torch import save as serialise
 
-from experiments import checkpoint, journal, provenance, resuming, runner, snapshot, training
+from experiments import checkpoint, journal, lanes, provenance, resuming, runner, snapshot, training
 from experiments.discovery import discover
 from experiments.errors import ConfigError, DataError
 from experiments.history import History
@@ -235,7 +235,7 @@ def main() -> None:
     watch = Watch(("saving", "appending", "evaluating"))
     watch.mark(checkpoint, "save", "saving")
     watch.mark(Journal, "add", "appending")
-    watch.mark(training, "evaluate", "evaluating")
+    watch.mark(lanes, "evaluate", "evaluating")
     killer = Killer(watch, asked.seed)
     print(json.dumps(rounds(killer, asked).facts()))
 
