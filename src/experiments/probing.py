@@ -25,7 +25,8 @@ from experiments.setup import Session, prepare
 
 FEWEST = 2  # runs that make a group
 _FIRST, _FACTOR = 16, 4  # lanes that are tried: 16, 64, 256, ...
-_WARM_UP, _TIMED = 2, 3  # steps of each
+_WARM_UP, _TIMED = 2, 3  # steps of each, and more while they take less than
+_LONG = 0.2  # seconds: other processes disturb single steps
 _SHARE = 0.05  # of the time that all runs take in turn, for which lanes are tried at most
 _FREE = 0.7  # of the free memory that lanes may take
 log = logging.getLogger(__name__)
@@ -120,15 +121,17 @@ def _seconds(session: Session) -> float:
         session.state,
         engine.batches(session),
     )
-    best, count = math.inf, 0
-    for count in range(_WARM_UP + _TIMED):
+    best, begun = math.inf, time.perf_counter()
+    for count in range(session.total_steps):
         _wait(session.device)
         started = time.perf_counter()
-        if next(steps, None) is None:
-            break
+        next(steps)
         _wait(session.device)
+        ended = time.perf_counter()
         if count >= min(_WARM_UP, session.total_steps - 1):
-            best = min(best, time.perf_counter() - started)
+            best = min(best, ended - started)
+        if count >= _WARM_UP + _TIMED and ended - begun > _LONG:
+            break
     return best
 
 

@@ -9,18 +9,19 @@ step, time and value.
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from experiments import address, secrecy
 from experiments.link import Link
 
 LOG = "uploader.log"
-_NICENESS = 10  # it takes what training leaves of the processor
+_NICENESS = 10
 
 
 def main() -> int:
     """Upload the runs in the folder that the command line names, and return the exit status."""
-    os.nice(_NICENESS)
+    _step_back()
     folder, uri = Path(sys.argv[1]), os.environ[address.VARIABLE]
     os.environ |= address.environment(uri)
     secrecy.hide_environment(os.environ)
@@ -31,6 +32,13 @@ def main() -> int:
     with command.starting():
         from experiments.following import follow  # it loads MLflow, which takes seconds
     return 0 if follow(folder, uri, command) else 1
+
+
+def _step_back() -> None:
+    """Take what training leaves of the processor, whose threads would wait for a late one."""
+    os.nice(_NICENESS)
+    with suppress(OSError):  # where Linux shares the processor between sessions first
+        Path("/proc/self/autogroup").write_text(str(_NICENESS), encoding="ascii")
 
 
 if __name__ == "__main__":
