@@ -69,12 +69,7 @@ class LocalClient(Client):
         super().__init__(uri)
         self._connection = sqlite3.connect(file, timeout=_WAIT, isolation_level=None)
         self._connection.execute("pragma foreign_keys = on")
-        # With a log beside the file a commit does not wait for the disk; `close` brings all into
-        # the file, and a process that is killed leaves it to whoever opens the file next.
-        self._connection.execute("pragma journal_mode = wal")
-        self._connection.execute("pragma synchronous = normal")
-        self._connection.execute(f"pragma wal_autocheckpoint = {_LOG}")
-        self._connection.execute(f"pragma cache_size = {_LOG}")
+        self._has_log = False
         self._places: dict[str, Path] = {}  # of each run's artifacts
 
     def find_runs(self, experiment_id: str, tag: str, value: str) -> list[str]:
@@ -184,6 +179,8 @@ class LocalClient(Client):
             self._connection.execute("rollback")
 
     def settle(self) -> None:
+        if not self._has_log:
+            return
         with suppress(sqlite3.Error):  # another process uses the log, and will bring it in
             self._connection.execute("pragma wal_checkpoint(truncate)")
 
@@ -192,12 +189,21 @@ class LocalClient(Client):
         self.settle()
         with suppress(AttributeError):  # MLflow's own connections
             self._tracking_client.store.engine.dispose()
-        with suppress(sqlite3.Error):  # as long as another process has the file open
-            self._connection.execute("pragma journal_mode = delete")
+        if self._has_log:
+            with suppress(sqlite3.Error):  # as long as another process has the file open
+                self._connection.execute("pragma journal_mode = delete")
         self._connection.close()
 
     def _writing(self) -> sqlite3.Connection:
         """Return the connection in a transaction, which other processes wait for."""
+        if not self._has_log:
+            # With a log beside the file a commit does not wait for the disk; `close` brings all into
+            # the file, and a process that is killed leaves it to whoever opens the file next.
+            self._connection.execute("pragma journal_mode = wal")
+            self._connection.execute("pragma synchronous = normal")
+            self._connection.execute(f"pragma wal_autocheckpoint = {_LOG}")
+            self._connection.execute(f"pragma cache_size = {_LOG}")
+            self._has_log = True
         if not self._connection.in_transaction:
             self._connection.execute("begin immediate")
         return self._connection

@@ -7,16 +7,17 @@ counts a metric's points in the journal's order, so that sending again picks the
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-_DENSE = 2500  # points of a metric before the first is left out
+DENSE = 2500  # points of a metric before the first is left out
+OF_MANY = 100  # the same of a sweep's job, one of many curves in a chart
 Point = tuple[str, int, float, int]  # name, step, value, milliseconds since 1970
 
 
-def stride(n: int) -> int:
+def stride(n: int, dense: int = DENSE) -> int:
     """Return how many points there are to one that is sent, at the n-th point, counted from 0.
 
-    It doubles whenever their number has doubled: a million points leave 13,204.
+    After the first `dense` it doubles whenever their number has: a million points leave 13,204.
     """
-    return 1 << (n // _DENSE).bit_length()
+    return 1 << (n // dense).bit_length()
 
 
 @dataclass(slots=True)
@@ -25,13 +26,14 @@ class Decimation:
 
     counts: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, tuple[int, float, int]] = field(default_factory=dict)
+    dense: int = DENSE
 
     def takes(self, point: Point) -> bool:
         """Count a point, and say whether it is sent."""
         name, step, value, time = point
         n = self.counts.get(name, 0)
         self.counts[name] = n + 1
-        if n % stride(n):
+        if n % stride(n, self.dense):
             self.left_out[name] = (step, value, time)
             return False
         self.left_out.pop(name, None)
@@ -44,4 +46,4 @@ class Decimation:
 
     def copy(self) -> "Decimation":
         """Return one that counts on its own."""
-        return Decimation(dict(self.counts), dict(self.left_out))
+        return Decimation(dict(self.counts), dict(self.left_out), self.dense)

@@ -99,4 +99,5 @@ def _all(folder: Path) -> dict[str, Any]:
 def _position(facts: dict[str, Any]) -> Position:
     decimation = facts["decimation"]
     left_out = {name: tuple(rest) for name, rest in decimation["left_out"].items()}
-    return Position(**{**facts, "decimation": Decimation(dict(decimation["counts"]), left_out)})
+    own = Decimation(dict(decimation["counts"]), left_out, decimation["dense"])
+    return Position(**{**facts, "decimation": own})

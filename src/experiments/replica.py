@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from experiments import journal, logged_model, positions
 from experiments.clients import Client
+from experiments.decimation import DENSE, OF_MANY
 from experiments.errors import DataError
 from experiments.journal import Event
 from experiments.positions import Position
@@ -21,7 +22,7 @@ RUN_ID = "experiments.run_id"  # the tag that holds our id of a run
 _PARENT_ID = "experiments.parent_id"
 _PARENT = "mlflow.parentRunId"
 _METRICS, _PARAMS, _TAGS = 1000, 100, 100  # the most that MLflow takes in one call
-_ALONE = ("model", "end")  # the events that are not sent together with others
+_ALONE = ("model", "end")  # events not sent together with others
 _LONGEST = 6000  # characters of a parameter, which MLflow cuts without a word
 log = logging.getLogger(__name__)
 
@@ -148,6 +149,7 @@ class Replica:
 
     def _start(self, event: Event) -> None:
         """Find the run, or make it; a lasting error here is the whole run's."""
+        self._ahead.decimation.dense = OF_MANY if event["parent_id"] else DENSE
         try:
             self._ahead.experiment_id = experiment(self._client, event["experiment"])
             found = self._find(RUN_ID, event["run_id"])
@@ -164,14 +166,11 @@ class Replica:
         run_id = self._client.add_run(self._ahead.experiment_id, event["time"], tags, event["name"])
         # Whichever of a sweep and its job comes last to the store joins them.
         for child in self._find(_PARENT_ID, event["run_id"]):
-            self._set_parent(child, run_id)
+            self._client.log_batch(child, tags=[RunTag(_PARENT, run_id)])
         if event["parent_id"]:
             for parent in self._find(RUN_ID, event["parent_id"]):
-                self._set_parent(run_id, parent)
+                self._client.log_batch(run_id, tags=[RunTag(_PARENT, parent)])
         return run_id
-
-    def _set_parent(self, child: str, parent: str) -> None:
-        self._client.log_batch(child, tags=[RunTag(_PARENT, parent)])
 
     def _find(self, tag: str, value: str) -> list[str]:
         return self._client.find_runs(self._ahead.experiment_id, tag, value)
