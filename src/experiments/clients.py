@@ -69,8 +69,7 @@ class LocalClient(Client):
         super().__init__(uri)
         self._connection = sqlite3.connect(file, timeout=_WAIT, isolation_level=None)
         self._connection.execute("pragma foreign_keys = on")
-        self._has_log = False
-        self._places: dict[str, Path] = {}  # of each run's artifacts
+        self._has_log, self._places = False, dict[str, Path]()  # of each run's artifacts
 
     def find_runs(self, experiment_id: str, tag: str, value: str) -> list[str]:
         rows = self._connection.execute(
@@ -197,9 +196,10 @@ class LocalClient(Client):
     def _writing(self) -> sqlite3.Connection:
         """Return the connection in a transaction, which other processes wait for."""
         if not self._has_log:
-            # With a log beside the file a commit does not wait for the disk; `close` brings all into
-            # the file, and a process that is killed leaves it to whoever opens the file next.
-            self._connection.execute("pragma journal_mode = wal")
+            # With a log beside the file a commit does not wait for the disk. `close` brings all
+            # into the file; a process that is killed leaves that to whoever opens it next.
+            with suppress(sqlite3.OperationalError):  # another process writes without one
+                self._connection.execute("pragma journal_mode = wal")
             self._connection.execute("pragma synchronous = normal")
             self._connection.execute(f"pragma wal_autocheckpoint = {_LOG}")
             self._connection.execute(f"pragma cache_size = {_LOG}")
