@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from experiments import bounds
+from experiments import bounds, registry
 from experiments.errors import ConfigError
-from experiments.interfaces import Plugin
+from experiments.interfaces import Optimizer, Plugin, Transform
 from experiments.records import Precision
 from experiments.settings import Experiment
 
@@ -117,6 +117,10 @@ def obstacle(experiment: Experiment) -> str | None:
         return "device.precision=fp16: its loss scale is of one run"
     if not experiment.dataset.resident or experiment.data.workers:
         return "dataset.resident=false or data.workers: a loader feeds it"
+    parts: list[Optimizer | Transform] = [experiment.optimizer, *experiment.transform.values()]
+    for plugin in parts:
+        if not plugin.in_lanes:
+            return f"{registry.name_of(type(plugin))} cannot be vectorized over runs"
     return None
 
 
@@ -159,8 +163,6 @@ def _free(experiment: Experiment, plain: Mapping[str, Any]) -> dict[str, datacla
 
 
 def _fields(plugin: Plugin, kind: str) -> Iterator[dataclasses.Field[Any]]:
-    if kind in _RULE and not getattr(plugin, "in_lanes", True):
-        return
     for one in dataclasses.fields(plugin):
         declared = kind in _RULE or one.metadata.get("lanes", False)
         if declared and one.type in (float, "float") and not one.name.startswith("_"):

@@ -62,6 +62,8 @@ class Model(Plugin):
 class Optimizer(Plugin):
     """An elementwise update rule: it turns a gradient into the step that the loop subtracts."""
 
+    in_lanes: ClassVar[bool] = True  # whether it can be vectorized over runs
+
     lr: float
 
     def init(self, param: Tensor) -> State:
@@ -79,6 +81,8 @@ class Optimizer(Plugin):
 @dataclass(kw_only=True, slots=True)
 class Transform(Plugin):
     """Changes the gradient before the rule, or the step after it."""
+
+    in_lanes: ClassVar[bool] = True  # whether it can be vectorized over runs
 
     def init(self, param: Tensor, layout: list[Parameter]) -> State:
         """Return the transform's memory; `layout` says which part of `param` is what."""

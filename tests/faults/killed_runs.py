@@ -24,7 +24,7 @@ from composed import ROOT, compose
 from killing import Killer, Report, Watch, parser
 from safetensors.torch import save as serialise
 
-from experiments import checkpoint, journal, lanes, provenance, resuming, runner, snapshot, training
+from experiments import checkpoint, journal, lanes, provenance, resuming, runner, snapshot
 from experiments.discovery import discover
 from experiments.errors import ConfigError, DataError
 from experiments.history import History
