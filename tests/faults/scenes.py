@@ -1,5 +1,6 @@
 """Runs that are stopped and go on, in this process, and what they leave to compare."""
 
+import hashlib
 import math
 import os
 import signal
@@ -8,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from composed import ROOT, compose
+from torch import Tensor
 
 from experiments import checkpoint, engine, journal, resuming, runner, signals, training
 from experiments.errors import Interrupted
@@ -76,11 +79,16 @@ def outcome(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"numbers": {k: float(v).hex() for k, v in numbers(folder).items()}}
     for name in ("best", "last"):
         tensors, facts = checkpoint.load(folder / "checkpoints" / f"{name}.safetensors")
-        found[name] = {key: tensor.flatten().tolist() for key, tensor in tensors.items()}
+        found[name] = {key: _digest(tensor) for key, tensor in tensors.items()}
         found[f"{name} values"] = {
             k: v for k, v in facts.items() if k not in {"position", "seconds", "run_id"}
         }
     return found
+
+
+def _digest(tensor: Tensor) -> str:
+    data = tensor.flatten().view(torch.uint8).numpy().tobytes()
+    return f"{tensor.dtype} {list(tensor.shape)} {hashlib.sha256(data).hexdigest()}"
 
 
 def same(first: Any, second: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 import scenes
@@ -235,7 +236,14 @@ def test_the_last_checkpoint_but_one_serves_where_the_last_is_damaged(
     often = [*OVERRIDES, "checkpoint.unit=step", "checkpoint.every=10"]
     scenes.train(tmp_path / "runs" / "whole", often)
     folder = tmp_path / "runs" / "stopped"
+    keep = keeping.Keeper.keep
+
+    def at_once(keeper: keeping.Keeper, *arguments: Any) -> None:
+        keep(keeper, *arguments)
+        keeper.finish()  # a newer checkpoint would take the place of one that waits
+
     with monkeypatch.context() as patched:
+        patched.setattr(keeping.Keeper, "keep", at_once)
         scenes.interrupted_at(patched, 25)
         scenes.train(folder, often)
     last = folder / keeping.FOLDER / keeping.LAST

@@ -28,7 +28,7 @@ def test_runs_in_one_process_leave_nothing_behind(
             threading.active_count(),
         )
 
-    for _ in range(20):  # what the first runs load and set aside stays
+    for _ in range(rounds(20, 8)):  # what the first runs load and set aside stays
         assert cli.command(ROOT, [*SMALL, f"output={tmp_path}"]) == 0
     before = taken()
     for _ in range(rounds(200, 10)):

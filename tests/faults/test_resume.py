@@ -23,7 +23,7 @@ SCHEDULES = sorted(registry.plugins("schedule"))
 LANES = [3, 4, 5]
 FEATURES = {
     "dropout": ["model=cnn", "model.dropout=0.5", "max_steps=30"],
-    "buffers": ["model=resnet18", "max_steps=5", "batch_size=8"],
+    "buffers": ["model=resnet18", "dataset=fake", "dataset.items=24", "batch_size=4"],
     "augmentation": ["augment=[noise,random_crop,mixup]"],
     "loader": ["dataset.resident=false"],
     "workers": ["dataset.resident=false", "data.workers=2"],
