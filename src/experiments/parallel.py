@@ -14,7 +14,7 @@ from experiments.outcomes import Outcome, is_drawn, lost_rows, short_names, swep
 from experiments.scales import Kind, Scale, Tick, metric_scale, setting_scale, thinned, written
 from experiments.wording import shortened
 
-_WIDTH, _HEIGHT = 900, 340  # pixels: of the page at least, and of an axis from 0 to 1
+_WIDTH, _HEIGHT = 640, 340  # pixels: of the page at least, and of an axis from 0 to 1
 _LEFT, _RIGHT, _GAP = 100, 130, 120  # beside the axes, and between two of them at least
 # Viridis from its dark end, which stands for the best, to where it is still seen on white.
 _COLORS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (189, 223, 38))
@@ -99,7 +99,7 @@ def _drawing(axes: Sequence[_Axis], xs: Sequence[float], lines: Sequence[str], b
     return "\n".join(
         [
             f'<svg viewBox="0 {top:.0f} {width:.0f} {height:.0f}" preserveAspectRatio="xMidYMin"',
-            f' style="min-width:{least:.0f}px">',
+            f' style="min-width:{least:.0f}px; max-width:{1.6 * width:.0f}px">',
             f"<g {look}>",
             *lines,
             '</g><polyline id="top"/>',
