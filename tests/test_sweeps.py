@@ -203,14 +203,26 @@ def test_values_go_side_by_side_come_from_files_and_are_repeated(tmp_path: Path)
         assert len(list(csv.DictReader(file))) == 2
 
 
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("optimizer.lr=-1,0.1,0.2", "optimizer.lr=-1"),
+        ("optimizer.lr=oops,0.1,0.2", "optimizer.lr=oops"),
+        ("optimizer=adamm,adam,sgd", "optimizer=adamm"),
+    ],
+)
 def test_what_does_not_compose_is_named_and_the_rest_trains(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, wrong: str
 ) -> None:
-    folder = sweep(tmp_path, "optimizer.lr=-1,0.1,0.2", "seed=1", status=1)
+    folder = sweep(tmp_path, line, "seed=1", status=1)
     told = capsys.readouterr()
-    assert "optimizer.lr=-1" in told.err.splitlines()[0]
+    assert wrong in told.err.splitlines()[0]
     assert "1 of 3 jobs failed" in told.err
     assert [result(folder, job)["status"] for job in (1, 2)] == ["finished"] * 2
+
+
+def test_where_a_failure_stops_the_sweep_every_job_has_to_compose(tmp_path: Path) -> None:
+    folder = sweep(tmp_path, "optimizer.lr=0.1,0.2", "seed=1")
     shutil.rmtree(folder)
     assert cli.command(ROOT, ["-m", *scenes.QUICK, *MLP, "on_error=stop", f"output={tmp_path}",
                               "optimizer.lr=-1,0.1"]) == 2  # fmt: skip

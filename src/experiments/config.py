@@ -144,7 +144,7 @@ def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
     sizes.check_lines(lines)
     intervals = hydra.sweeper._target_ in screening.SAMPLING
     values = choices.of([*_parse(lines), *parsed], intervals=intervals)
-    base, first, wrong = _base(name, list(values.values()))
+    base, first = _base(name, list(values.values()))
     bare = _without_hydra(copy.deepcopy(base))
     vary = grouping.varying(build(bare), choices.plain(bare))
 
@@ -155,6 +155,7 @@ def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
         if not number:
             build(_without_hydra(_changed(bare, name, first, line)))
 
+    wrong: dict[str, str] = {}
     for lines in values.values():
         failing = dict(_failing(check, [line for line in lines if line not in first]))
         if failing and (bare.on_error is OnError["stop"] or len(failing) == len(lines)):
@@ -171,7 +172,8 @@ def _failing(check: Callable[[str], None], lines: Sequence[str]) -> Iterator[tup
     """Yield the overrides that cannot be composed, and why."""
     for line in lines:
         try:
-            check(line)
+            with translating():
+                check(line)
         except ConfigError as error:
             yield line, str(error)
 
@@ -185,22 +187,23 @@ def _more_varied(name: str, jobs: Sequence[list[str]], bare: DictConfig) -> set[
     return found
 
 
-def _base(name: str, values: Sequence[list[str]]) -> tuple[DictConfig, list[str], dict[str, str]]:
-    """Compose the first values that can be composed, and say what is wrong with those before."""
-    wrong: dict[str, str] = {}
+def _base(name: str, values: Sequence[list[str]]) -> tuple[DictConfig, list[str]]:
+    """Compose the first values that can be composed; raise ConfigError where there are none."""
+    wrong: ConfigError | None = None
     for place in range(max(map(len, values), default=1)):
         first = [lines[min(place, len(lines) - 1)] for lines in values]
         try:
-            base = _composed(name, first)
-            build(_without_hydra(copy.deepcopy(base)))
-        except (ConfigError, HydraException, errors.OmegaConfBaseException) as error:
-            told = error if isinstance(error, ConfigError) else translated(error)
-            wrong[" ".join(first)] = str(told)
+            with translating():
+                base = _composed(name, first)
+                build(_without_hydra(copy.deepcopy(base)))
+        except ConfigError as error:
+            wrong = wrong or error
         else:
             if wrong and base.on_error is OnError["stop"]:
-                break
-            return base, first, wrong
-    raise ConfigError(next(iter(wrong.values())))
+                raise wrong
+            return base, first
+    assert wrong is not None
+    raise wrong
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:
