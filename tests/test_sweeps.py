@@ -178,7 +178,9 @@ def test_jobs_whose_results_are_there_are_reused(
     assert all(row["status"] == "finished" for row in rows)
 
 
-def test_values_go_side_by_side_come_from_files_and_are_repeated(tmp_path: Path) -> None:
+def test_values_go_side_by_side_come_from_files_and_are_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     zipped = sweep(
         tmp_path / "zip", "sweep.zip=[optimizer.lr,epochs]", "optimizer.lr=0.1,0.2", "epochs=1,2"
     )
@@ -197,6 +199,9 @@ def test_values_go_side_by_side_come_from_files_and_are_repeated(tmp_path: Path)
         6,
         7,
     ] * 2
+    told = capsys.readouterr().out
+    assert "#0 seed=3 optimizer.lr=0.1 batch_size=20: " in told  # only what jobs differ in
+    assert "#5 optimizer.lr=0.1 seed=7: " in told
     text = (repeated / "over_seeds.md").read_text()
     assert "| 3 | 0 |" in text
     with (repeated / "over_seeds.csv").open() as file:
@@ -335,6 +340,15 @@ def test_wrong_sweeps_are_refused_in_one_line(
     assert status == 2, told
     assert message in told
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("line", ["repeats=2", "sweep.file=jobs.csv", "sweep.zip=[seed]"])
+def test_what_makes_several_runs_needs_a_sweep(
+    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.command(ROOT, [*scenes.QUICK, *MLP, f"output={tmp_path}", line]) == 2
+    told = capsys.readouterr().err
+    assert f"{line.partition('=')[0]} makes several runs; add -m" in told
 
 
 def test_the_folder_of_another_sweep_is_refused(

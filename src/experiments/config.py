@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +80,9 @@ def plan(root: Path, name: str, overrides: Sequence[str], *, multirun: bool) -> 
         if not multirun and not swept:
             cfg = _composed(name, fixed)
             if cfg.hydra.mode is not RunMode.MULTIRUN:
+                # A job of a sweep that goes on has `hydra.mode=RUN`, beside what made the sweep.
+                for problem in validation.sweep_problems(cfg) if cfg.hydra.mode is None else ():
+                    raise ConfigError(problem)
                 return _planned(cfg, multirun=False)
         elif not multirun and not any(o.startswith("hydra.mode=") for o in fixed):
             raise ConfigError(f"{min(swept)} has several values; add -m to sweep over them.")
@@ -161,9 +165,10 @@ def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
         if failing and (bare.on_error is OnError["stop"] or len(failing) == len(lines)):
             raise ConfigError(next(iter(failing.values())))
         wrong |= failing
-    varied = {key for key, lines in values.items() if len(lines) > 1}
-    if not intervals:
-        varied |= _more_varied(name, choices.jobs_of(values, bare), bare)
+    if intervals:
+        varied = {key for key, lines in values.items() if len(lines) > 1}
+    else:
+        varied = _varied(name, choices.jobs_of(values, bare), bare)
     plan = _planned(base, multirun=True, varied=frozenset(varied))
     return dataclasses.replace(plan, wrong=wrong)
 
@@ -178,13 +183,13 @@ def _failing(check: Callable[[str], None], lines: Sequence[str]) -> Iterator[tup
             yield line, str(error)
 
 
-def _more_varied(name: str, jobs: Sequence[list[str]], bare: DictConfig) -> set[str]:
-    """Return the settings that a file and repeats give several values; raise ConfigError."""
-    found = {"seed"} if bare.repeats > 1 else set()
+def _varied(name: str, jobs: Sequence[list[str]], bare: DictConfig) -> set[str]:
+    """Return the settings in which jobs differ; raise ConfigError where a file's do not compose."""
     if bare.sweep.file is not None:
         build(_without_hydra(_composed(name, jobs[0])))
-        found |= {line.partition("=")[0] for line in jobs[0]}
-    return found
+    lines = {line for job in jobs for line in job}
+    counts = Counter(line.partition("=")[0] for line in lines)
+    return {key for key, count in counts.items() if count > 1}
 
 
 def _base(name: str, values: Sequence[list[str]]) -> tuple[DictConfig, list[str]]:

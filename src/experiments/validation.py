@@ -47,6 +47,13 @@ def misfits(experiment: Experiment) -> Iterator[str]:
             yield f"schedules.{name}: it is no schedulable number of the rule; {hint}"
 
 
+def sweep_problems(cfg: DictConfig) -> Iterator[str]:
+    """Yield what a configuration of one run has that makes several."""
+    for key, single in (("repeats", 1), ("sweep.file", None), ("sweep.zip", [])):
+        if OmegaConf.select(cfg, key) != single:
+            yield f"{key} makes several runs; add -m to sweep over them."
+
+
 def no_such_key(key: str, owner: type[Any] | None) -> str:
     """Say that a class has no such field, and which it has."""
     return f"There is no setting {key}; {options(key.rpartition('.')[2], _fields(owner))}"
@@ -58,7 +65,7 @@ def one_line(error: errors.OmegaConfBaseException) -> str:
         return no_such_key(str(error.full_key), error.object_type)
     value = "" if error.value is None else f"={shortened(str(error.value), _VALUE)}"
     lines = str(error.msg).splitlines() or [type(error).__name__]
-    return f"{error.full_key}{value}: {shortened(lines[0], 2 * _VALUE)}."
+    return f"{error.full_key}{value}: {shortened(lines[0].rstrip('.'), 2 * _VALUE)}."
 
 
 def _ill_typed(experiment: Experiment) -> Iterator[str]:
