@@ -5,6 +5,7 @@ import itertools
 import logging
 import math
 import resource
+import statistics
 import sys
 import textwrap
 import time
@@ -26,7 +27,7 @@ from experiments.setup import Session, prepare
 FEWEST = 2  # runs that make a group
 _FIRST, _FACTOR = 16, 4  # lanes that are tried: 16, 64, 256, ...
 _WARM_UP, _TIMED = 2, 3  # steps of each, and more while they take less than
-_LONG = 0.2  # seconds: other processes disturb single steps
+_LONG = 0.2  # seconds
 _SHARE = 0.05  # of the time that all runs take in turn, for which lanes are tried at most
 _FREE = 0.7  # of the free memory that lanes may take
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ def _measured(single: Session, experiments: Sequence[Experiment]) -> tuple[float
 
 
 def _seconds(session: Session) -> float:
-    """Return the least seconds of a few steps."""
+    """Return the median of the seconds of some steps: what a busy machine takes, but for jolts."""
     steps = descend(
         session.model,
         session.loss_fn,
@@ -121,7 +122,8 @@ def _seconds(session: Session) -> float:
         session.state,
         engine.batches(session),
     )
-    best, begun = math.inf, time.perf_counter()
+    found: list[float] = []
+    begun = time.perf_counter()
     for count in range(session.total_steps):
         _wait(session.device)
         started = time.perf_counter()
@@ -129,10 +131,10 @@ def _seconds(session: Session) -> float:
         _wait(session.device)
         ended = time.perf_counter()
         if count >= min(_WARM_UP, session.total_steps - 1):
-            best = min(best, ended - started)
+            found.append(ended - started)
         if count >= _WARM_UP + _TIMED and ended - begun > _LONG:
             break
-    return best
+    return statistics.median(found)
 
 
 def _wait(device: torch.device) -> None:
