@@ -100,7 +100,7 @@ BAD = [
     ("optimizer.lr=0.1,0.2", "add -m"),
     ("-m on_error=stop optimizer.lr=0.1,-1", "optimizer.lr=-1"),
     ("-m optimizer.lr=-2,-1", "optimizer.lr=-2.0"),
-    ("-m model=linear,mpl", "did you mean 'mlp'"),
+    ("-m on_error=stop model=linear,mpl", "did you mean 'mlp'"),
     ("plugin_path=[/absent/folder]", "is no folder"),
     ("nonsense", "'nonsense'"),
     ("--experimental-rerun x", "not supported"),

@@ -21,7 +21,7 @@ from experiments import pruning
 from experiments.errors import ConfigError
 from experiments.repeats import Outcome, combined
 from experiments.search import Search
-from hydra_plugins.experiments_optuna import FILE, OptunaSweeper, outcome
+from hydra_plugins.experiments_optuna import OptunaSweeper, outcome
 
 Work = Callable[[int, dict[str, str]], Any]
 
@@ -124,10 +124,15 @@ def test_the_same_command_goes_on_with_its_study(
         second = sweep(["lr=interval(0,1)"], _bowl, sampler="random", n_trials=8)
         third = sweep(["lr=interval(0,1)"], _bowl, sampler="random", n_trials=8)
     assert "5 trials of this study are there, 3 to go." in caplog.messages
-    assert (tmp_path / FILE).exists()
+    assert (tmp_path / "studies.db").exists()
     assert [len(one.jobs) for one in (first, second, third)] == [5, 3, 0]
     unstored = sweep(["lr=interval(0,1)"], _bowl, sampler="random", n_trials=8, storage=None)
     assert unstored.jobs == [*first.jobs, *second.jobs]
+    elsewhere = str(tmp_path / "other" / "mine.db")
+    sweep(["lr=interval(0,1)"], _bowl, sampler="random", n_trials=2, storage=elsewhere)
+    assert Path(elsewhere).exists()
+    with pytest.raises(ConfigError, match="give the path of a file"):
+        sweep(["lr=interval(0,1)"], _bowl, n_trials=2, storage="sqlite:///mine.db")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from experiments import overrides
 from experiments.errors import ConfigError, StorageError
-from experiments.search import Direction, Pruner, Sampler, Search, Storage
+from experiments.search import Direction, Pruner, Sampler, Search
 from experiments.space import Choice, Space, Span, lines
 from experiments.study import Study, Trial
 
@@ -308,7 +308,6 @@ def test_a_space_that_a_sampler_cannot_take_is_refused(
 
 
 def test_the_defaults_are_those_that_the_settings_promise() -> None:
-    assert Search().storage is Storage.sqlite
     assert Search().at_once == 16
     assert Search(sampler=Sampler.random, n_trials=99).at_once == 99
     assert Search(sampler=Sampler.random, n_trials=99, batch=5).at_once == 5

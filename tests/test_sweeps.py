@@ -145,8 +145,12 @@ def test_a_sweep_that_is_interrupted_goes_on_and_repeats_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(group.Group, "_take", interrupting)
         folder = sweep(tmp_path / "cut", *wanted, status=143)
+    assert "the same command goes on" in capsys.readouterr().err
+    with (folder / "leaderboard.csv").open() as file:
+        assert [row["status"] for row in csv.DictReader(file)] == ["finished"] * 4 + [
+            "unfinished"
+        ] * 4
     sizes = {job: len(scenes.numbers(folder / str(job))) for job in range(8)}
-    capsys.readouterr()
     again = sweep(tmp_path / "cut", *wanted)
     said = capsys.readouterr().out
     assert again == folder

@@ -176,6 +176,9 @@ class Call:
             self._hydra(task)
         except BaseException as error:
             parent.close("FAILED" if isinstance(error, Exception) else "KILLED")
+            kept = self.plan.experiment.tracking.mode is not TrackingMode.none
+            if isinstance(error, Interrupted) and kept:
+                error.add_note("the same command goes on with what is missing")
             raise
         seconds = time.monotonic() - started
         # One that was stopped is not at its end: the same command goes on with it.

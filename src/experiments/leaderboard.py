@@ -52,7 +52,8 @@ def table(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
     """Return the header and rows of a leaderboard."""
     varied = list(jobs[0].overrides)
     monitor = jobs[0].result.monitor
-    metrics = [f"best/{monitor}", f"final/{monitor}", monitor.replace("val/", "test/")]
+    known = [f"best/{monitor}", f"final/{monitor}", monitor.replace("val/", "test/")]
+    metrics = known if monitor else []  # of a job that has a result
     header = ["job", *varied, *metrics, "step", "seconds", "status"]
     rows = []
     for job in jobs:
@@ -66,7 +67,7 @@ def table(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
 def over_seeds(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
     """Return the header and rows of the settings with mean and deviation over their seeds.
 
-    There are none where no setting has several seeds.
+    There are none where no setting has several seeds, or none a value.
     """
     first = jobs[0].result
     groups = outcomes.ranked([job.outcome for job in jobs], higher_is_better=first.higher_is_better)
@@ -79,7 +80,7 @@ def over_seeds(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
         lost = len(group) - len(values)
         own = [group[0].settings.get(key, "") for key in settings]
         rows.append([*own, mean, deviation, str(len(group)), str(lost)])
-    several = any(len(group) > 1 for group in groups)
+    several = any(len(group) > 1 for group in groups) and first.monitor != ""
     return [*settings, f"mean {first.monitor}", "deviation", "seeds", "lost"], rows * several
 
 

@@ -13,8 +13,8 @@ LARGEST = 1e250  # a value drawn: differences and sums of a few must still be a 
 class Outcome:
     """One job: the swept settings as text, without the seed, and how the job ended.
 
-    `status` is finished, diverged, pruned or failed; `value` the best of the monitored metric,
-    NaN where there is none; `curve` the metric at each step that had an evaluation.
+    `status` is finished, diverged, pruned, failed or unfinished; `value` the best of the monitored
+    metric, NaN where there is none; `curve` the metric at each step that had an evaluation.
     """
 
     settings: dict[str, str]
@@ -67,7 +67,7 @@ def ranked(outcomes: Sequence[Outcome], *, higher_is_better: bool) -> list[list[
 
 def lost_rows(outcomes: Iterable[Outcome], *, higher_is_better: bool) -> dict[str, float]:
     """Give each way to end without a value a place beyond the worse end of an axis from 0 to 1."""
-    order = ("diverged", "failed", "pruned", "no value")
+    order = ("diverged", "failed", "unfinished", "pruned", "no value")
     found = {outcome.ending for outcome in outcomes if not outcome.is_scored}
     names = [*(name for name in order if name in found), *sorted(found - set(order))]
     gaps = [0.08 * (row + 1) for row in range(len(names))]

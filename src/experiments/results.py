@@ -39,7 +39,7 @@ class Result:
         return self.metrics.get(f"best/{self.monitor}", float("nan"))
 
 
-def unfinished(status: str = "failed", reason: str = "it left no result") -> Result:
+def unfinished(status: str = "unfinished", reason: str = "it left no result") -> Result:
     """Return the result of a run that did not come to its end."""
     return Result(
         status=status,

@@ -24,12 +24,6 @@ class Pruner(Enum):
     halving = "halving"  # lets the best quarter pass after 1, 4, 16, ... evaluations
 
 
-class Storage(Enum):
-    """Where a study is kept, so that the same command goes on with it."""
-
-    sqlite = "sqlite"  # studies.db in the folder of all runs
-
-
 class Direction(Enum):
     """Which values are better."""
 
@@ -51,7 +45,7 @@ class Search:
     multivariate: bool = False  # let tpe look at how settings depend on each other
     pruner: Pruner = Pruner.none
     study: str | None = None  # its name; null: made of the command's settings
-    storage: Storage | None = Storage.sqlite  # null: kept in memory only
+    storage: str | None = "studies.db"  # a file, in the folder of all runs; null: memory only
     seed: int = number(0, at_least=0)  # of the sampler; runs have their own
     direction: Direction | None = None  # null: as the monitored metric says
     params: dict[str, str] | None = None  # settings as on the command line, for files in conf/

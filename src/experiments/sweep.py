@@ -58,9 +58,10 @@ class Sweep:
     def _publish(self, jobs: Sequence[Job], *, draw: bool) -> None:
         header, rows = leaderboard.table(jobs)
         parts = [f"{len(jobs)} jobs, best first", markdown_table(header, rows[:_SHOWN])]
-        print(f"\n{text_table(header, rows[:_SHOWN])}", flush=True)
-        if more := rows[_SHOWN:]:
-            print(f"and {len(more)} more in {self._tracker.folder}/leaderboard.md", flush=True)
+        if any(job.result.status != "unfinished" for job in jobs):
+            print(f"\n{text_table(header, rows[:_SHOWN])}", flush=True)
+            if more := rows[_SHOWN:]:
+                print(f"and {len(more)} more in {self._tracker.folder}/leaderboard.md", flush=True)
         results.write(self._tracker, "leaderboard.md", markdown_table(header, rows))
         self._write_csv("leaderboard.csv", _records(jobs))
         header, rows = leaderboard.over_seeds(jobs)

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from experiments.space import Space
     from experiments.study import Study, Trial
 
-FILE = "studies.db"  # in the folder of all runs
 # What decides where results go, and not what they are.
 _ELSEWHERE = ("hydra", "output", "tracking")
 
@@ -64,6 +63,8 @@ class OptunaSweeper(Sweeper):
             value = getattr(self.settings, field.name)
             if problem := bounds.problem(field, value):
                 raise ConfigError(f"hydra.sweeper.{field.name}={value}: {problem}.")
+        if "://" in (storage := self.settings.storage or ""):
+            raise ConfigError(f"hydra.sweeper.storage={storage}: give the path of a file.")
         self._parser = OverridesParser.create(config_loader=hydra_context.config_loader)
         self._base = config
         self._repeats = int(OmegaConf.select(config, "repeats", default=1))
@@ -132,7 +133,8 @@ class OptunaSweeper(Sweeper):
         }
         mode = OmegaConf.select(self._base, "tracking.mode")
         silent = getattr(mode, "name", mode) == "none"  # such a sweep keeps nothing
-        path = None if silent or settings.storage is None else Path(self._base.output) / FILE
+        file = None if silent else settings.storage
+        path = Path(self._base.output, file) if file else None
         name = settings.study or self._name(space, about)
         return Study(settings, space, name=name, path=path, about=about)
 
