@@ -166,9 +166,11 @@ def opened(folder: Path, experiment: Experiment) -> tuple[journal.Journal, Earli
         raise
 
 
-def ended(folder: Path) -> Result | None:
-    """Return the result of a job that has come to its end, as one that diverged also has."""
+def ended(folder: Path, run_id: str | None = None) -> Result | None:
+    """Return the result of a job, of this run if one is given, that ended, be it by diverging."""
     if not (folder / journal.FILE).exists() or status_of(folder) in (None, "KILLED"):
+        return None
+    if run_id not in (None, journal.start_of(folder)["run_id"]):
         return None
     result = results.read(folder)
     return result if result is not None and result.status != "failed" else None

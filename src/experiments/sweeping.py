@@ -114,7 +114,7 @@ class Task:
         code = origin(group.experiments[0]) if self.library else {}
         for job, experiment in zip(group.jobs, group.experiments, strict=True):
             folder = self.folder / folders[job.number]
-            result = resuming.ended(folder)
+            result = resuming.ended(folder, self._run_id(job.number))
             if result is None and self.library is not None and not folder.exists():
                 result = self.library.reuse(experiment, code, folder)
             if result is not None:
@@ -143,7 +143,7 @@ class Task:
 
     def _alone(self, cfg: DictConfig, number: int, overrides: Sequence[str]) -> Value:
         folder = Path(HydraConfig.get().runtime.output_dir)
-        if result := resuming.ended(folder):
+        if result := resuming.ended(folder, self._run_id(number)):
             return Value.of(result)
         started = time.monotonic()
         try:
@@ -203,7 +203,10 @@ class Task:
 
     def _identity(self, number: int, overrides: Sequence[str]) -> Identity:
         name = self._name(number, overrides)
-        return Identity(f"{self.run_id}.{number}", self.run_id, name, overrides, number)
+        return Identity(self._run_id(number), self.run_id, name, overrides, number)
+
+    def _run_id(self, number: int) -> str:
+        return f"{self.run_id}.{number}"
 
     def _name(self, number: int, overrides: Sequence[str]) -> str:
         varied = [text for text in overrides if text.partition("=")[0] in self.varied]
