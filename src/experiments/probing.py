@@ -26,8 +26,10 @@ from experiments.setup import Session, prepare
 
 FEWEST = 2  # runs that make a group
 _FIRST, _FACTOR = 16, 4  # lanes that are tried: 16, 64, 256, ...
+_SHORT = 2e-3  # seconds of a step alone, below which 64 are tried first
 _WARM_UP, _TIMED = 2, 3  # steps of each, and more while they take less than
-_LONG = 0.2  # seconds
+_LONG = 0.1  # seconds
+_CLEAR = 1.1  # times as long as with fewer lanes a step may seem to take: noise is no reason
 _SHARE = 0.05  # of the time that all runs take in turn, for which lanes are tried at most
 _FREE = 0.7  # of the free memory that lanes may take
 log = logging.getLogger(__name__)
@@ -40,25 +42,30 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose(experiments: Sequence[Experiment], most: int) -> Choice:
-    """Try some numbers of lanes for a few steps each, and return the fastest a run."""
+def choose(experiments: Sequence[Experiment], most: int, *, composing: float = 0.0) -> Choice:
+    """Try some numbers of lanes for a few steps each, and return the fastest a run.
+
+    `composing` is the seconds that it takes to compose the settings of a run which goes alone.
+    """
     with torch.random.fork_rng(devices=[]):
         started = time.perf_counter()
         single = prepare(experiments[0])
-        overhead = time.perf_counter() - started  # that each run has which goes alone
+        overhead = composing + time.perf_counter() - started  # that a run has which goes alone
         alone = _seconds(single)
         room = _SHARE * len(experiments) * (alone * single.total_steps + overhead)
         most = min(most, len(experiments))
-        best, fastest = 1, alone + overhead / single.total_steps
-        for size in _sizes(most):
+        overhead /= single.total_steps
+        best, fastest = 1, alone + overhead  # seconds of a run's step
+        for size in _sizes(most, _FIRST if alone > _SHORT else _FIRST * _FACTOR):
             try:
                 seconds, memory = _measured(single, experiments[:size])
             except Exception as error:  # whatever a model does that cannot be done in lanes
                 if is_out_of_memory(error):
                     return Choice(best, f"{size} lanes are too many for the memory")
                 return Choice(best, _cause(experiments[0], error) if best == 1 else "")
-            if seconds / size < fastest:
-                best, fastest = size, seconds / size
+            found = (seconds + overhead) / size
+            if found < fastest * (_CLEAR if best > 1 else 1):
+                best, fastest = size, found
             elif size > best > 1:
                 break
             fitting = int(_FREE * _free_memory(single.device) / max(memory / size, 1))
@@ -74,7 +81,9 @@ def choose(experiments: Sequence[Experiment], most: int) -> Choice:
     return Choice(best, "")
 
 
-def parts(group: Together, most: int, *, probe: bool) -> list[tuple[Together, str]]:
+def parts(
+    group: Together, most: int, *, probe: bool, composing: float
+) -> list[tuple[Together, str]]:
     """Divide a group into as many lanes as are fastest; of each part say why it is one job."""
     count = len(group.jobs)
     if count < FEWEST:
@@ -86,7 +95,7 @@ def parts(group: Together, most: int, *, probe: bool) -> list[tuple[Together, st
         choice = Choice(min(most, count), "")
     else:
         try:
-            choice = choose(group.experiments, most)
+            choice = choose(group.experiments, most, composing=composing)
         except Exception as error:  # which each job is to meet for itself
             choice = Choice(1, textwrap.shorten(str(error) or type(error).__name__, 160))
     parts = math.ceil(count / choice.lanes)
@@ -97,8 +106,8 @@ def parts(group: Together, most: int, *, probe: bool) -> list[tuple[Together, st
     ]
 
 
-def _sizes(most: int) -> list[int]:
-    tried = itertools.takewhile(lambda n: n < most, (_FIRST * _FACTOR**n for n in range(12)))
+def _sizes(most: int, first: int) -> list[int]:
+    tried = itertools.takewhile(lambda n: n < most, (first * _FACTOR**n for n in range(12)))
     return [*tried, most]
 
 

@@ -90,7 +90,9 @@ class Task:
         """
         self.numbers.update(jobs)
         numbered = [grouping.Job(number, lines) for number, lines in jobs.items()]
+        begun = time.perf_counter()
         groups, wrong = grouping.grouped(numbered, config.composer(compose))
+        composing = (time.perf_counter() - begun) / max(1, len(groups))
         for number, error in wrong.items():
             self._ended(number, jobs[number], error, 0.0)
         known: dict[int, Value] = {}
@@ -100,7 +102,8 @@ class Task:
             there = self._known(group, folders)
             known |= there
             left = [n for n, job in enumerate(group.jobs) if job.number not in there]
-            for some, reason in probing.parts(group.part(left), most, probe=probe):
+            wanted = group.part(left)
+            for some, reason in probing.parts(wanted, most, probe=probe, composing=composing):
                 if len(some.jobs) < probing.FEWEST:
                     alone |= {job.number: reason for job in some.jobs}
                 else:
