@@ -18,7 +18,7 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__i
 LEVELS: list[set[str]] = [
     {"secrecy", "wording"},
     {"errors", "bounds", "averages", "draws", "records", "outcomes", "repeats", "parallelpage"},
-    {"signals", "pruning", "telling"},
+    {"signals", "threads", "pruning", "telling"},
     {"interfaces", "tracker", "sizes", "scales"},
     {
         "registry",
