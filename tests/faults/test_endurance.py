@@ -2,7 +2,6 @@
 
 import gc
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -15,8 +14,9 @@ from experiments import cli
 SMALL = [*scenes.QUICK, "dataset=synthetic", "dataset.items=100", "max_steps=3"]
 
 
+@pytest.mark.whole
 def test_runs_in_one_process_leave_nothing_behind(
-    tmp_path: Path, rounds: Callable[[int, int], int], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process = psutil.Process()
 
@@ -28,10 +28,10 @@ def test_runs_in_one_process_leave_nothing_behind(
             threading.active_count(),
         )
 
-    for _ in range(rounds(20, 8)):  # what the first runs load and set aside stays
+    for _ in range(20):  # what the first runs load and set aside stays
         assert cli.command(ROOT, [*SMALL, f"output={tmp_path}"]) == 0
     before = taken()
-    for _ in range(rounds(200, 10)):
+    for _ in range(200):
         assert cli.command(ROOT, [*SMALL, f"output={tmp_path}"]) == 0
         capsys.readouterr()
     memory, descriptors, threads = taken()

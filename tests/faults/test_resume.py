@@ -70,7 +70,10 @@ def test_it_does_not_matter_at_which_step(
         assert scenes.same(scenes.outcome(folder), expected), t
 
 
-@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize(
+    "feature",
+    [pytest.param(name, marks=[pytest.mark.whole] * (name == "buffers")) for name in FEATURES],
+)
 def test_every_feature_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feature: str
 ) -> None:
