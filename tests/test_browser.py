@@ -70,7 +70,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         replaced(printed("page", text), "127.0.0.1:5000", f"127.0.0.1:{port}")
         for text in (output, sweep_output)
     )
-    command = replaced(printed("review", output), "--port 5000", f"--port {port}")
+    command = replaced(printed("review", output), "--port 5000", f"--port {port} --workers 1")
     log = folder / "server.log"
     with log.open("wb") as stream:
         server = subprocess.Popen(
