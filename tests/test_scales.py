@@ -18,6 +18,8 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
         ("1e-4 1e-3 1e-2", "log"),
         ("0.001 0.01 0.1 0.2 0.3", "log"),
         ("0.001 1", "log"),
+        ("0.001 0.002 0.003 0.01", "log"),
+        ("1 4 7 10", "linear"),
         ("16 32 64", "log"),  # a factor apart, though less than 10 in all
         ("8 9 10", "linear"),
         ("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15", "linear"),  # even steps

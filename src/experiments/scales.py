@@ -168,7 +168,7 @@ def _is_geometric(numbers: Sequence[float]) -> bool:
     low, middle, high = numbers[0], median(numbers), numbers[-1]
     # Many even steps, 1 to 20 or a random dropout, span a factor too; their median tells.
     skew = [abs(_share(middle, low, high, log=log) - 0.5) for log in (True, False)]
-    return high / low > 10 and (len(numbers) == 2 or skew[0] <= skew[1] + 0.2)
+    return high / low > 9.99 and (len(numbers) == 2 or skew[0] <= skew[1] + 0.2)
 
 
 def _round_ticks(kind: Kind, low: float, high: float) -> Iterator[Tick]:
