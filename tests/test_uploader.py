@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from experiments import journal
+from experiments.link import Link
 from experiments.tracking import Uploader
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,6 +83,25 @@ def store(offline: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         position.unlink()
     upload(offline, store)
     return store
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [([b"\n", b"FINISHED"], "FINISHED"), ([b"\n"], None), ([b"KILLED"], "KILLED")],
+)
+def test_the_uploader_hears_when_nothing_is_trained_any_more_and_how_it_ended(
+    words: list[bytes], status: str | None
+) -> None:
+    source, end = os.pipe()
+    command = Link(source, os.open(os.devnull, os.O_WRONLY))
+    assert not command.waits.is_set()
+    for word in words:
+        os.write(end, word)
+        assert command.waits.wait(10)
+        assert not command.closed.is_set()
+    os.close(end)
+    assert command.closed.wait(10)
+    assert command.status == status
 
 
 @pytest.mark.process

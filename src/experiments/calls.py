@@ -150,9 +150,9 @@ class Call:
         for lines, problem in self.plan.wrong.items():
             print(f"{lines} is left out: {problem}", file=sys.stderr)
         started = time.monotonic()
-        with call._uploading():
+        with call._uploading() as hurry:
             parent = Sweep(experiment, Journal(folder, resume=bool(earlier)), identity, self.root)
-            hydra = call._train_jobs(task, parent) - sum(task.seconds)
+            hydra = call._train_jobs(task, parent, hurry) - sum(task.seconds)
             waited = time.monotonic()
         telling.time(
             len(task.numbers),
@@ -166,7 +166,7 @@ class Call:
         telling.failures(task.failures, len(task.numbers))
         return ExperimentError.status if task.failures else 0
 
-    def _train_jobs(self, task: Task, parent: Sweep) -> float:
+    def _train_jobs(self, task: Task, parent: Sweep, hurry: Callable[[], None]) -> float:
         """Let Hydra carry out the jobs between the start and the end of the sweep's own run.
 
         Returns the seconds that the jobs took.
@@ -181,6 +181,7 @@ class Call:
                 error.add_note("the same command goes on with what is missing")
             raise
         seconds = time.monotonic() - started
+        hurry()
         # One that was stopped is not at its end: the same command goes on with it.
         parent.close("KILLED" if task.is_stopped else "FAILED" if task.failures else "FINISHED")
         return seconds
@@ -202,17 +203,17 @@ class Call:
         return found
 
     @contextmanager
-    def _uploading(self) -> Iterator[None]:
-        """Feed MLflow meanwhile; afterwards wait for it, and say where to look."""
+    def _uploading(self) -> Iterator[Callable[[], None]]:
+        """Feed MLflow meanwhile, sparingly until this function is called; then wait for it."""
         settings = self.plan.experiment.tracking
         if settings.mode is not TrackingMode.mlflow:
-            yield
+            yield lambda: None
             return
         uri = tracking.store(settings, self.root)
         uploader = Uploader(self.plan.folder, uri, patience=settings.wait)
         status = "FINISHED"
         try:
-            yield
+            yield uploader.hurry
         except BaseException as error:
             status = "FAILED" if isinstance(error, Exception) else "KILLED"
             raise

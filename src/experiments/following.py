@@ -38,7 +38,8 @@ def _follow(runs: "Runs", command: Link) -> bool:
             if runs.advance(over=over, status=status):
                 break
             # Meanwhile the command trains: of many runs at once a little is sent more seldom.
-            pause = max(_PAUSE, _REST * (time.monotonic() - started))
+            took = 0.0 if command.waits.is_set() else time.monotonic() - started
+            pause = max(_PAUSE, _REST * took)
             runs.repair(seconds=_PAUSE)
         except Exception as error:
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -49,7 +50,8 @@ def _follow(runs: "Runs", command: Link) -> bool:
                 return False
         if over and time.monotonic() - command.since > _PATIENCE:
             return False
-        time.sleep(pause) if over else command.closed.wait(pause)
+        event = command.closed if command.waits.is_set() else command.waits
+        time.sleep(pause) if over else event.wait(pause)
     runs.settle()
     for line in runs.lines:
         command.tell(line)

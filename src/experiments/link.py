@@ -1,8 +1,9 @@
 """The uploader's end of the two pipes to the command that started it.
 
 The one closes when the command ends, in whichever way; a word that comes before is the status of
-runs that the command left open. Through the other the uploader says how it fares: an empty line
-whenever something was done, and lines that begin with one of the words below.
+runs that the command left open, and a line before that says that it trains no more. Through the
+other the uploader says how it fares: an empty line whenever something was done, and lines that
+begin with one of the words below.
 """
 
 import os
@@ -25,6 +26,7 @@ class Link:
     def __init__(self, source: int, sink: int) -> None:
         self._source, self._sink = source, sink
         os.set_blocking(sink, False)
+        self.waits = threading.Event()  # it trains no more, which the upload would slow down
         self.closed = threading.Event()
         self.status: str | None = None
         self.since = time.monotonic()  # when something was last done, or the command ended
@@ -63,7 +65,9 @@ class Link:
         word = b""
         while part := os.read(self._source, 64):
             word += part
+            self.waits.set()
         text = word.decode(errors="replace").strip()
         self.status = text if text in STATUSES else None
         self.since = time.monotonic()
         self.closed.set()
+        self.waits.set()

@@ -72,14 +72,18 @@ class Uploader:
             start_new_session=True,
         )
 
+    def hurry(self) -> None:
+        """Say that nothing is trained any more, so that the upload need not step back."""
+        self._tell(b"\n")
+
     def finish(self, status: str | None = None, *, wait: bool = True) -> bool:
         """Say that nothing more comes, and wait; return whether all was uploaded.
 
         `status` is that of runs that could not record their own end; without one they were killed.
         """
+        self._tell((status or "").encode())
         assert self._process.stdin is not None
-        with suppress(OSError):  # it may have died
-            self._process.stdin.write((status or "").encode())
+        with suppress(OSError):
             self._process.stdin.close()
         complete = wait and self._wait()
         self._let_go()
@@ -103,6 +107,12 @@ class Uploader:
             page = address.page(self._uri, position.experiment_id, position.mlflow_run_id)
             lines.append(f"page     {page}")
         return lines
+
+    def _tell(self, text: bytes) -> None:
+        assert self._process.stdin is not None
+        with suppress(OSError):  # it may have died
+            self._process.stdin.write(text)
+            self._process.stdin.flush()
 
     def _let_go(self) -> None:
         """Leave the process to itself: it may be busy with what is stuck, or earlier runs left."""
