@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.decimation import Decimation, Point, stride
@@ -50,7 +50,6 @@ def cut_series(draw: Any) -> tuple[list[Point], list[int]]:
     return points(names), sorted(cuts)
 
 
-@settings(max_examples=20)
 @given(cut_series())
 def test_what_is_sent_does_not_depend_on_how_often_it_is_cut_off(
     drawn: tuple[list[Point], list[int]],

@@ -42,7 +42,7 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose(experiments: Sequence[Experiment], most: int, *, composing: float = 0.0) -> Choice:
+def choose(experiments: Sequence[Experiment], most: int, *, composing: float) -> Choice:
     """Try some numbers of lanes for a few steps each, and return the fastest a run.
 
     `composing` is the seconds that it takes to compose the settings of a run which goes alone.
@@ -50,12 +50,11 @@ def choose(experiments: Sequence[Experiment], most: int, *, composing: float = 0
     with torch.random.fork_rng(devices=[]):
         started = time.perf_counter()
         single = prepare(experiments[0])
-        overhead = composing + time.perf_counter() - started  # that a run has which goes alone
-        alone = _seconds(single)
-        room = _SHARE * len(experiments) * (alone * single.total_steps + overhead)
+        overhead = composing + time.perf_counter() - started  # of each run that goes alone
+        alone, overhead = _seconds(single), overhead / single.total_steps  # seconds of a step
+        room = _SHARE * len(experiments) * single.total_steps * (alone + overhead)
         most = min(most, len(experiments))
-        overhead /= single.total_steps
-        best, fastest = 1, alone + overhead  # seconds of a run's step
+        best, fastest = 1, alone + overhead
         for size in _sizes(most, _FIRST if alone > _SHORT else _FIRST * _FACTOR):
             try:
                 seconds, memory = _measured(single, experiments[:size])

@@ -86,7 +86,7 @@ def test_files_that_grow_no_further(
     tmp_path: Path, whole: Path, rounds: Callable[[int, int], int]
 ) -> None:
     largest = max(path.stat().st_size for path in whole.rglob("*") if path.is_file())
-    count = rounds(40, 2)
+    count = rounds(40, 4)
     met = set()
     for number in range(count):
         output, limit = tmp_path / str(number), largest * (number + 1) // count

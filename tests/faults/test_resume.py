@@ -8,9 +8,10 @@ import pytest
 import scenes
 import torch
 from composed import compose
+from torch import nn
 from torch.func import vmap
 
-from experiments import checkpoint, compiled, registry, snapshot
+from experiments import DataSpec, Model, checkpoint, compiled, registry, snapshot
 from experiments.forward import Forward
 from experiments.loop import Step, descend
 from experiments.params import Params
@@ -78,6 +79,19 @@ def test_every_feature_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feature: str
 ) -> None:
     stopped_and_resumed(tmp_path, monkeypatch, FEATURES[feature], [2, 4])
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_running_statistics_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @registry.register("normed")
+    class Normed(Model):
+        """Has buffers, as `resnet18`, and few parameters."""
+
+        def build(self, spec: DataSpec) -> nn.Module:
+            layers = nn.Linear(spec.features, 8), nn.BatchNorm1d(8), nn.Linear(8, spec.outputs)
+            return nn.Sequential(nn.Flatten(), *layers)
+
+    stopped_and_resumed(tmp_path, monkeypatch, ["model=normed"], [2, 4])
 
 
 def test_a_compiled_run_goes_on(
