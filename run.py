@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from experiments import signals, threads
+from experiments.process import signals, threads
 
 if __name__ == "__main__":
     signals.install()  # before imports that take a second, which an interruption would tear
     threads.wait_briefly()
-    from experiments.cli import main
+    from experiments.cli.main import main
 
     main(Path(__file__).resolve().parent)

@@ -14,14 +14,19 @@ from statistics import median
 import torch
 
 from benchmarks.race import CHECKOUT
-from experiments import checkpoint, config, discovery, engine, keeping, snapshot
-from experiments.journal import Journal
-from experiments.keeping import Keeper
-from experiments.loop import Step
-from experiments.setup import Session, prepare
-from experiments.snapshot import Point
-from experiments.tracker import Silent
-from experiments.training import Training
+from experiments import tensorfile
+from experiments.config import compose
+from experiments.plugin import discovery
+from experiments.runs import checkpoints
+from experiments.runs.checkpoints import Keeper
+from experiments.runs.journal import Journal
+from experiments.runs.tracker import Silent
+from experiments.sweep import plan
+from experiments.training import checkpoint, engine
+from experiments.training.checkpoint import Point
+from experiments.training.loop import Step
+from experiments.training.session import Session, prepare
+from experiments.training.train import Training
 
 _TURN = 250  # steps
 MODELS = {"linear": ["model=linear"], "mlp": ["model=mlp", "optimizer=adam"]}
@@ -34,7 +39,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=100, help="of 250 steps each")
     turns = parser.parse_args().turns
     discovery.discover(CHECKOUT)
-    config.publish(CHECKOUT, "benchmark")
+    compose.publish(CHECKOUT, "benchmark")
     torch.set_num_threads(1)
     print("| steps of | without, us | more with, us | share |\n| --- | ---: | ---: | ---: |")
     for name, settings in MODELS.items():
@@ -79,15 +84,15 @@ def _checkpoint(width: int) -> Iterator[str]:
     waits, writes, loads = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         keeper = Keeper(Path(folder), lambda: None, beside=True)
-        path = Path(folder) / keeping.FOLDER / keeping.LAST
+        path = Path(folder) / checkpoints.FOLDER / checkpoints.LAST
         for _ in range(5):
             started = time.perf_counter()
-            keeper.keep(keeping.LAST, *snapshot.of_run(session, point, {}, "benchmark"))
+            keeper.keep(checkpoints.LAST, *checkpoint.of_run(session, point, {}, "benchmark"))
             waits.append(time.perf_counter() - started)
             keeper.finish()
             writes.append(time.perf_counter() - started)
             started = time.perf_counter()
-            snapshot.bring_back(session, *checkpoint.load(path))
+            checkpoint.bring_back(session, *tensorfile.load(path))
             loads.append(time.perf_counter() - started)
         yield f"{session.params.vector.numel():,}"
         yield f"{path.stat().st_size / 1e6:.1f}"
@@ -97,8 +102,8 @@ def _checkpoint(width: int) -> Iterator[str]:
 
 def _session(*settings: str) -> Session:
     general = ["device=cpu", "device.threads=1", "epochs=1000000", "evaluate.every=1000000"]
-    plan = config.plan(CHECKOUT, "config", [*general, *settings], multirun=False)
-    return prepare(plan.experiment)
+    asked = plan.plan(CHECKOUT, "config", [*general, *settings], multirun=False)
+    return prepare(asked.experiment)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,20 @@ from pathlib import Path
 from benchmarks.data import Data
 from benchmarks.race import CHECKOUT
 from benchmarks.work import Take, Work
-from experiments import config, discovery, engine
-from experiments.journal import Journal
-from experiments.setup import prepare
-from experiments.training import Training
+from experiments.config import compose
+from experiments.plugin import discovery
+from experiments.runs.journal import Journal
+from experiments.sweep import plan
+from experiments.training import engine
+from experiments.training.session import prepare
+from experiments.training.train import Training
 
 
 def take(work: Work, data: Data, more: Sequence[str] = ()) -> Take:
     """Return the function that takes n steps, with further settings."""
     folder = tempfile.mkdtemp()
     discovery.discover(CHECKOUT)
-    config.publish(CHECKOUT, "benchmark")
+    compose.publish(CHECKOUT, "benchmark")
     settings = [
         "dataset=fashion_mnist",
         f"dataset.root={data.root.resolve()}",
@@ -33,7 +36,7 @@ def take(work: Work, data: Data, more: Sequence[str] = ()) -> Take:
         f"output={folder}",
         *more,
     ]
-    session = prepare(config.plan(CHECKOUT, "config", settings, multirun=False).experiment)
+    session = prepare(plan.plan(CHECKOUT, "config", settings, multirun=False).experiment)
     training = Training(session, Journal(Path(folder)), "benchmark")
     steps = engine.steps(session)
     goal = taken = 0

@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from experiments import registry
-from experiments.discovery import discover
+from experiments.plugin import registry
+from experiments.plugin.discovery import discover
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,79 +1,53 @@
-"""The package keeps to its levels, knows no plugin by name, and starts without heavy libraries."""
+"""The package keeps to its rooms and levels, knows no plugin by name, and starts without heavy
+libraries.
+"""
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from composed import ROOT
 
-from experiments import registry
+from experiments.plugin import registry
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "src" / "experiments"
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+SOURCE = ROOT / "src"
+PACKAGE = SOURCE / "experiments"
+FILES = {
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
 
-# A module imports modules of earlier levels only.
-LEVELS: list[set[str]] = [
-    {"secrecy", "wording"},
-    {"errors", "bounds", "averages", "draws", "records", "outcomes", "repeats", "parallelpage"},
-    {"signals", "threads", "pruning", "telling"},
-    {"interfaces", "tracker", "sizes", "scales"},
-    {
-        "registry",
-        "numbers",
-        "seeds",
-        "params",
-        "settings",
-        "tables",
-        "screening",
-        "search",
-        "space",
-    },
-    {"clients", "address", "link", "decimation", "modelcode", "jobs", "parallel"},
-    {"preprocessing", "hardware", "fitting", "scaling", "places", "sources"},
-    {"positions", "grouping"},
-    {"description", "discovery", "forward", "timetable", "choices", "overrides", "points"},
-    {"batches", "compiled", "capture", "worth", "remaking", "suggesting", "archive"},
-    {"journal", "checkpoint", "figures", "meter", "study"},
-    {"history", "keeping", "leftovers", "ticks"},
-    {"rule", "evaluation", "datacache", "sweepfigures", "heatmap"},
-    {"loop", "setup"},
-    {"lanes"},
-    {"snapshot", "provenance", "report", "validation"},
-    {"program"},
-    {"engine", "progress", "translation"},
-    {"results", "config", "tracking", "store", "probing"},
-    {"resuming", "logged_model", "record"},
-    {"training", "divergence", "leaderboard", "replica", "served", "lanekeeping", "jobfiles"},
-    {"group", "sweep"},
-    {"runner", "upload", "together"},
-    {"following", "syncing", "sweeping"},
-    {"uploader", "commands"},
-    {"calls"},
+# Rooms, the lowest first: each imports from those of earlier lines and from within itself. Those
+# of one line do not know each other.
+LEVELS = [
+    {"errors", "text"},
+    {"process"},
+    {"plugin"},
+    {"settings", "tensorfile", "rules", "report"},
+    {"config", "data", "runs"},
+    {"training", "tracking"},
+    {"sweep"},
+    {"api"},
     {"cli"},
 ]
-# Libraries, and the only modules of the package that may import them, at whatever place.
-RESERVED = {
-    "mlflow": {
-        *("clients", "store", "logged_model", "replica"),
-        *("upload", "following", "syncing", "served"),
-    },
-    "hydra": {
-        *("translation", "config", "sources", "calls", "cli"),
-        *("choices", "overrides", "jobfiles", "sweeping"),
-    },
-    "matplotlib": {"figures", "sweepfigures", "ticks", "heatmap"},
-    "optuna": {"study", "archive", "suggesting"},
-    "cmaes": {"points"},
-    "sqlalchemy": {"archive", "store"},
-    "torch.optim": set[str](),
-    "pickle": set[str](),
-    "cloudpickle": set[str](),
-    "dill": set[str](),
-    "torchvision": set[str](),
-    "sklearn": set[str](),
+# Libraries, and the only rooms and modules that may import them, at whatever place.
+RESERVED: dict[str, set[str]] = {
+    "mlflow": {"tracking"},
+    "hydra": {"config", "sweep", "api", "cli"},
+    "matplotlib": {"report"},
+    "optuna": {"sweep.search"},
+    "cmaes": {"sweep.search.samplers"},
+    "sqlalchemy": {"sweep.search.archive", "tracking.store"},
+    "torch.optim": set(),
+    "pickle": set(),
+    "cloudpickle": set(),
+    "dill": set(),
+    "torchvision": set(),
+    "sklearn": set(),
 }
 # Strings that are a plugin's name and mean something else where the package has them.
 ORDINARY = {
@@ -86,6 +60,11 @@ ORDINARY = {
     "linear": "the scale of a figure's axis",
     "fake": "torch's name of tensors without values",
 }
+# Endings of what a module would happen to be doing; these are nouns of the field.
+GERUNDS = {"training", "tracking", "preprocessing"}
+# What could mean anything, and words for which the project has another.
+VAGUE = {"utils", "util", "helpers", "common", "misc", "base", "core", "snapshot", "dump"}
+VAGUE |= {"callback", "hook", "outdir", "workdir", "logger", "scheduler", "criterion", "solver"}
 
 
 def _tree(path: Path) -> ast.Module:
@@ -103,14 +82,32 @@ def _imports(path: Path) -> set[str]:
     return names
 
 
-def _siblings(module: str) -> set[str]:
-    """Return the modules of the package that one of them imports."""
-    names = {
-        name.split(".")[1]
-        for name in _imports(PACKAGE / f"{module}.py")
-        if "." in name and name.startswith("experiments.")
+IMPORTS = {module: _imports(path) & FILES.keys() for module, path in FILES.items()}
+
+
+def _room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def _upward(imports: Mapping[str, set[str]]) -> set[tuple[str, str]]:
+    """Return the imports of a room on the same line or a later one."""
+    height = {room: number for number, level in enumerate(LEVELS) for room in level}
+    return {
+        (module, other)
+        for module, others in imports.items()
+        for other in others
+        if _room(module) and _room(other) and _room(module) != _room(other)
+        if height[_room(other)] >= height[_room(module)]
     }
-    return names & set(MODULES)
+
+
+def _circle(imports: Mapping[str, set[str]]) -> set[str]:
+    """Return the modules that import each other in a circle, or lead to one."""
+    waiting = dict(imports)
+    while free := [module for module, needs in waiting.items() if not needs & waiting.keys()]:
+        for module in free:
+            del waiting[module]
+    return set(waiting)
 
 
 def _constants(path: Path) -> Iterator[str]:
@@ -138,31 +135,43 @@ def _loaded_after(code: str, cwd: Path) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_every_module_stands_in_exactly_one_level() -> None:
-    placed = [module for level in LEVELS for module in level]
-    assert sorted(placed) == MODULES
+def test_every_module_stands_in_a_room_that_has_a_level() -> None:
+    rooms = {_room(module) for module in FILES} - {""}
+    assert rooms == {room for level in LEVELS for room in level}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_earlier_levels_only(module: str) -> None:
-    height = {name: number for number, level in enumerate(LEVELS) for name in level}
-    wrong = {name for name in _siblings(module) if height[name] >= height[module]}
-    assert not wrong
+def test_a_room_imports_lower_rooms_only() -> None:
+    assert not _upward(IMPORTS)
 
 
 def test_imports_make_no_circle() -> None:
-    waiting = {module: _siblings(module) for module in MODULES}
-    while free := [module for module, needs in waiting.items() if not needs & set(waiting)]:
-        for module in free:
-            del waiting[module]
-    assert not waiting
+    packages = {m for m, path in FILES.items() if path.name == "__init__.py"}
+    modules = {m: needs - packages for m, needs in IMPORTS.items() if m not in packages}
+    assert not _circle(modules)
 
 
-@pytest.mark.parametrize("module", MODULES)
+def test_an_import_upwards_and_a_circle_are_found() -> None:
+    wrong = {
+        "experiments.rules.rule": {"experiments.training.loop"},
+        "experiments.training.a": {"b"},
+    }
+    assert _upward(wrong) == {("experiments.rules.rule", "experiments.training.loop")}
+    assert _upward({"experiments.data.cache": {"experiments.runs.journal"}})  # of the same line
+    assert _circle({"a": {"b"}, "b": {"a"}, "c": {"d"}, "d": set()}) == {"a", "b"}
+
+
+def test_a_package_imports_nothing_by_itself() -> None:
+    for module, path in FILES.items():
+        if path.name == "__init__.py" and module != "experiments":
+            assert not _imports(path), module
+            assert ast.get_docstring(_tree(path)), module
+
+
+@pytest.mark.parametrize("module", FILES)
 def test_a_module_imports_modules_and_not_what_the_package_offers_plugins(module: str) -> None:
-    names = _imports(PACKAGE / f"{module}.py")
-    offered = {n for n in names if n.startswith("experiments.") and n.count(".") == 1}
-    assert {name.split(".")[1] for name in offered} <= set(MODULES)
+    names = {name for name in _imports(FILES[module]) if _is_below(name, "experiments")}
+    offered = {name for name in names if name.count(".") == 1} - FILES.keys()
+    assert not offered
 
 
 def test_a_plugin_imports_from_the_package_only_what_it_offers() -> None:
@@ -179,30 +188,31 @@ def _all_of(path: Path) -> ast.expr:
     raise AssertionError(f"{path} has no __all__")
 
 
-def test_no_module_is_called_utils() -> None:
-    stems = {path.stem for folder in ("src", "plugins") for path in (ROOT / folder).rglob("*.py")}
-    vague = {"utils", "util", "helpers", "common", "misc", "base", "core"}
-    assert not {stem.strip("_") for stem in stems} & vague
+def test_a_module_is_named_by_what_it_is() -> None:
+    folders = [path for path in PACKAGE.rglob("*") if path.is_dir()]
+    stems = {path.stem.strip("_") for path in [*FILES.values(), *folders]}
+    stems |= {path.stem.strip("_") for path in (ROOT / "plugins").rglob("*.py")}
+    assert not stems & VAGUE
+    assert {stem for stem in stems if stem.endswith("ing")} <= GERUNDS
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_names_no_plugin(module: str) -> None:
+@pytest.mark.parametrize("module", FILES)
+def test_a_module_names_and_imports_no_plugin(module: str) -> None:
     names = _plugin_names()
     assert {"sgd", "mlp", "digits", "cross_entropy"} <= names
-    found = set(_constants(PACKAGE / f"{module}.py")) & (names - set(ORDINARY))
-    assert not found
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_no_plugin(module: str) -> None:
-    assert not {n for n in _imports(PACKAGE / f"{module}.py") if _is_below(n, "plugins")}
+    assert not set(_constants(FILES[module])) & (names - set(ORDINARY))
+    assert not {n for n in _imports(FILES[module]) if _is_below(n, "plugins")}
 
 
 @pytest.mark.parametrize("library", RESERVED)
 def test_a_library_is_imported_only_where_it_belongs(library: str) -> None:
-    paths = {module: _imports(PACKAGE / f"{module}.py") for module in MODULES}
-    users = {m for m, names in paths.items() if any(_is_below(n, library) for n in names)}
-    assert users <= RESERVED[library]
+    users = {
+        module.removeprefix("experiments.")
+        for module, path in FILES.items()
+        if any(_is_below(name, library) for name in _imports(path))
+    }
+    places = RESERVED[library]
+    assert not {user for user in users if not any(_is_below(user, place) for place in places)}
 
 
 @pytest.mark.parametrize("library", ["torch.optim", "pickle", "cloudpickle", "mlflow", "hydra"])
@@ -219,16 +229,39 @@ def test_no_code_reaches_torch_optim_or_pickled_files_by_attribute() -> None:
             assert not wrong | names & {"torch.load", "torch.save"}, path
 
 
-@pytest.mark.parametrize(("folder", "most"), [("src", 250), ("plugins", 120)])
-def test_a_file_is_short(folder: str, most: int) -> None:
-    for path in (ROOT / folder).rglob("*.py"):
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= most, path
+def test_a_file_is_short() -> None:
+    lengths = {
+        path: len(path.read_text(encoding="utf-8").splitlines())
+        for folder in ("src", "plugins")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert not {path for path, length in lengths.items() if length > 250}
+    long = [path for path, length in lengths.items() if length > 200]
+    assert len(long) <= 5, long
+    assert not {p for p, n in lengths.items() if n > 120 and p.is_relative_to(ROOT / "plugins")}
+
+
+def test_a_function_is_short() -> None:
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 40, f"{path}: {node.name}"
+
+
+def test_few_public_names_stand_for_two_things() -> None:
+    names = Counter(
+        node.name
+        for path in SOURCE.rglob("*.py")
+        for node in _tree(path).body
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_")
+    )
+    assert len(several := [name for name, count in names.items() if count > 1]) < 8, several
 
 
 def test_importing_the_package_loads_no_heavy_library(tmp_path: Path) -> None:
     loaded = _loaded_after("import experiments", tmp_path)
     heavy = {"torch", "mlflow", "torchvision", "matplotlib", "sklearn"}
-    assert "experiments.registry" in loaded
+    assert "experiments.plugin.registry" in loaded
     assert not heavy & loaded
 
 
@@ -237,27 +270,35 @@ def test_training_loads_no_compiler_and_no_library_that_its_data_do_not_need(
 ) -> None:
     code = f"""
 from pathlib import Path
-from experiments import config, discovery, engine, setup
+from experiments.config import compose
+from experiments.plugin import discovery
+from experiments.sweep import plan
+from experiments.training import engine, session
 root = Path({str(ROOT)!r})
 discovery.discover(root)
-config.publish(root, "test")
+compose.publish(root, "test")
 settings = ["model=mlp", "optimizer=adam", "max_steps=3", "output=."]
-session = setup.prepare(config.plan(root, "config", settings, multirun=False).experiment)
-assert [step.t for _, step in zip(range(3), engine.steps(session))] == [1, 2, 3]
+made = session.prepare(plan.plan(root, "config", settings, multirun=False).experiment)
+assert [step.t for _, step in zip(range(3), engine.steps(made))] == [1, 2, 3]
 """
+    loaded = _loaded_after(code, tmp_path)
     heavy = {"mlflow", "torchvision", "matplotlib", "sklearn", "sympy"}
-    heavy |= {"torch._dynamo", "torch._inductor", "experiments.compiled", "experiments.capture"}
-    assert not heavy & _loaded_after(code, tmp_path)
+    heavy |= {"torch._dynamo", "torch._inductor"}
+    programs = {name for name in loaded if name.startswith("experiments.training.program.")}
+    assert not heavy & loaded
+    assert not programs & {f"experiments.training.program.{n}" for n in ("inductor", "cudagraph")}
 
 
 def test_composing_a_configuration_loads_no_library_that_only_a_run_needs(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from experiments import config, discovery
+from experiments.config import compose
+from experiments.plugin import discovery
+from experiments.sweep import plan
 root = Path({str(ROOT)!r})
 discovery.discover(root)
-config.publish(root, "test")
-config.plan(root, "config", ["optimizer=adam"], multirun=False)
+compose.publish(root, "test")
+plan.plan(root, "config", ["optimizer=adam"], multirun=False)
 """
     heavy = {"mlflow", "torchvision", "matplotlib", "sklearn", "torch._dynamo"}
     assert not heavy & _loaded_after(code, tmp_path)

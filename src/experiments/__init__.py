@@ -5,10 +5,10 @@ A plugin's file needs nothing but the names exported here.
 
 from typing import TYPE_CHECKING
 
-from experiments.averages import ema
-from experiments.bounds import number
 from experiments.errors import ConfigError, DataError, options
-from experiments.interfaces import (
+from experiments.plugin.averages import ema
+from experiments.plugin.bounds import number
+from experiments.plugin.kinds import (
     Augment,
     Dataset,
     Device,
@@ -19,7 +19,8 @@ from experiments.interfaces import (
     Schedule,
     Transform,
 )
-from experiments.records import (
+from experiments.plugin.registry import lookup, plugins, register
+from experiments.plugin.spec import (
     DataSpec,
     MemoryFormat,
     Network,
@@ -30,10 +31,9 @@ from experiments.records import (
     Task,
     Unit,
 )
-from experiments.registry import lookup, plugins, register
 
 if TYPE_CHECKING:
-    from experiments.draws import Draws
+    from experiments.plugin.draws import Draws
 
 __all__ = [
     "Augment",

@@ -3,11 +3,7 @@
 import difflib
 import errno
 import signal
-import traceback
 from collections.abc import Iterable
-
-from experiments.secrecy import clean
-from experiments.wording import shortened
 
 _STORAGE = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO")}
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
@@ -57,17 +53,6 @@ class Interrupted(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")
         self.status = 128 + number
-
-
-def message(error: Exception) -> str:
-    """Return what to tell of an error, on one line; of a surprise also where it happened."""
-    text = clean(str(error))
-    if isinstance(error, ExperimentError):
-        return shortened(text)
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    told = f"{type(error).__name__}: {shortened(text, 240)}{where}"
-    return f"{told}; HYDRA_FULL_ERROR=1 shows the traceback."
 
 
 def explained(error: Exception) -> Exception:

@@ -5,8 +5,8 @@ from enum import Enum
 
 from omegaconf import MISSING
 
-from experiments.bounds import number
-from experiments.interfaces import (
+from experiments.plugin.bounds import number
+from experiments.plugin.kinds import (
     Augment,
     Dataset,
     Device,
@@ -17,7 +17,7 @@ from experiments.interfaces import (
     Schedule,
     Transform,
 )
-from experiments.records import Interval, Order, Unit
+from experiments.plugin.spec import Interval, Order, Unit
 
 
 class TrackingMode(Enum):

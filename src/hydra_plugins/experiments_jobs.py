@@ -48,7 +48,7 @@ class JobsSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launch the jobs that the settings stand for, and return how they went."""
-        from experiments import choices
+        from experiments.sweep import choices
 
         assert self._launcher is not None
         folder = Path(self.config.hydra.sweep.dir)

@@ -25,15 +25,17 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from experiments import bounds, overrides, sizes
+from experiments.config import limits
 from experiments.errors import ConfigError
-from experiments.pruning import judging
-from experiments.repeats import Judge, Outcome, combined
-from experiments.search import Search
+from experiments.plugin import bounds
+from experiments.sweep.search import axes
+from experiments.sweep.search.repeats import Judge, Outcome, combined
+from experiments.sweep.search.settings import Search
+from experiments.training.pruning import judging
 
 if TYPE_CHECKING:
-    from experiments.space import Space
-    from experiments.study import Study, Trial
+    from experiments.sweep.search.space import Space
+    from experiments.sweep.search.study import Study, Trial
 
 # What decides where results go, and not what they are.
 _ELSEWHERE = ("hydra", "output", "tracking")
@@ -47,7 +49,7 @@ log = logging.getLogger(__name__)
 class OptunaSweeper(Sweeper):
     """Ask a study for batches of trials, launch them, and tell the study how they went.
 
-    What a setting is varied over is written as `experiments.overrides.separated` says. With
+    What a setting is varied over is written as `experiments.sweep.search.axes.separated` says. With
     `repeats=r` a trial is r jobs with seeds that follow each other, and its value is their mean.
     Raises ConfigError for settings that cannot work.
     """
@@ -76,9 +78,9 @@ class OptunaSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Search, say what was best, and return how the jobs of each round ended."""
         given = [f"{key}={value}" for key, value in (self.settings.params or {}).items()]
-        space, fixed = overrides.separated(self._parser.parse_overrides([*given, *arguments]))
+        space, fixed = axes.separated(self._parser.parse_overrides([*given, *arguments]))
         self._check(space)
-        sizes.check_jobs([self.settings.n_trials, self._repeats])
+        limits.check_jobs([self.settings.n_trials, self._repeats])
         returns: list[Sequence[JobReturn]] = []
         with closing(self._study(space, fixed)) as study:
             if study.earlier:
@@ -96,7 +98,7 @@ class OptunaSweeper(Sweeper):
         self, study: Study, trials: Sequence[Trial], base: Sequence[str], first: int
     ) -> Sequence[JobReturn]:
         """Launch a batch's jobs, of which `base` is the same, and tell the study of it."""
-        from experiments.jobs import repeated
+        from experiments.sweep.jobs import repeated
 
         repeats, seed = self._repeats, int(OmegaConf.select(self._base, "seed", default=0))
         jobs = [job for t in trials for job in repeated([*base, *t.lines], repeats, seed)]
@@ -123,7 +125,7 @@ class OptunaSweeper(Sweeper):
             raise ConfigError("repeats: it is the same for all trials of a study.")
 
     def _study(self, space: Space, fixed: dict[str, str]) -> Study:
-        from experiments.study import Study
+        from experiments.sweep.search.study import Study
 
         settings = self.settings
         about = {

@@ -29,7 +29,7 @@ ConfigStore.instance().store(
 class VectorizedLauncher(Launcher):
     """Makes groups of jobs, each of which is one Hydra job; the other jobs go one by one.
 
-    The task function is an `experiments.sweeping.Task`, which says what goes together.
+    The task function is an `experiments.sweep.task.Task`, which says what goes together.
     """
 
     hydra_context: HydraContext

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import uploads
 
-from experiments import signals
+from experiments.process import signals
 
 HERE = Path(__file__).parent
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
 
 import scenes
 import torch
@@ -24,14 +24,16 @@ from composed import ROOT, compose
 from killing import Killer, Report, Watch, parser
 from safetensors.torch import save as serialise
 
-from experiments import checkpoint, journal, lanes, provenance, resuming, runner, snapshot
-from experiments.discovery import discover
+from experiments import tensorfile
 from experiments.errors import ConfigError, DataError
-from experiments.history import History
-from experiments.journal import Journal
-from experiments.keeping import Keeper
-from experiments.provenance import Identity
+from experiments.plugin.discovery import discover
+from experiments.runs import journal, provenance
+from experiments.runs.checkpoints import Keeper
+from experiments.runs.journal import Journal
+from experiments.runs.provenance import Identity
 from experiments.settings import Experiment
+from experiments.training import checkpoint, lanes, resume, run
+from experiments.training.history import History
 
 OFTEN = [
     *("optimizer=adam", "checkpoint.every=2", "checkpoint.unit=step"),
@@ -58,12 +60,12 @@ def train(experiment: Experiment, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         identity = Identity(folder.name, None, "scene", [])
-        runner.execute(experiment, Journal(folder), identity, ROOT)
-    elif not resuming.is_finished(folder):
+        run.execute(experiment, Journal(folder), identity, ROOT)
+    elif not resume.is_finished(folder):
         tracker = Journal(folder, resume=True)
-        earlier = resuming.earlier(folder, experiment, tracker)
+        earlier = resume.earlier(folder, experiment, tracker)
         identity = Identity(folder.name, None, "scene", [])
-        runner.execute(experiment, tracker, identity, ROOT, earlier=earlier)
+        run.execute(experiment, tracker, identity, ROOT, earlier=earlier)
 
 
 def is_started(folder: Path) -> bool:
@@ -79,7 +81,7 @@ def left_behind(folder: Path) -> Iterator[str]:
     """Yield what is wrong with the files of a run that was killed."""
     for path in sorted((folder / "checkpoints").glob("*.safetensors")):
         try:
-            checkpoint.load(path)
+            tensorfile.load(path)
         except DataError as error:
             yield f"checkpoint: {error}"
     if is_started(folder):
@@ -182,20 +184,20 @@ def written_in_place() -> None:
     def save(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
         dense = {name: tensor.contiguous() for name, tensor in tensors.items()}
         text = json.dumps(facts)
-        digest = checkpoint._digest(dense, text)
+        digest = tensorfile._digest(dense, text)
         path.write_bytes(serialise(dense, {"facts": text, "sha256": digest}))
 
     def write(self: Keeper, name: str, tensors: Any, facts: Any) -> None:
         self._sync()
-        checkpoint.save(self._folder / name, tensors, facts)
+        tensorfile.save(self._folder / name, tensors, facts)
 
-    checkpoint.save = save  # type: ignore[assignment]
+    tensorfile.save = save  # type: ignore[assignment]
     Keeper._write = write  # type: ignore[method-assign]
 
 
 def generator_not_restored() -> None:
     """Go on with the random numbers of a new run."""
-    snapshot.torch.set_rng_state = lambda _: None  # type: ignore[assignment]
+    checkpoint.torch.set_rng_state = lambda _: None  # type: ignore[assignment]
 
 
 def numbers_appended_again() -> None:
@@ -233,7 +235,7 @@ def main() -> None:
     provenance._digest = lambda _: "same"  # type: ignore[assignment]
     MUTANTS[asked.mutant]()
     watch = Watch(("saving", "appending", "evaluating"))
-    watch.mark(checkpoint, "save", "saving")
+    watch.mark(tensorfile, "save", "saving")
     watch.mark(Journal, "add", "appending")
     watch.mark(lanes, "evaluate", "evaluating")
     killer = Killer(watch, asked.seed)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
 
 import killed_runs
 import scenes
@@ -26,12 +26,14 @@ from composed import ROOT, compose
 from killing import Killer, Report, Watch, parser
 from mlflow import MlflowClient
 
-from experiments import commands, journal, logged_model, positions, store
-from experiments.discovery import discover
+from experiments.cli import commands
+from experiments.plugin.discovery import discover
+from experiments.runs import journal
+from experiments.tracking import model, positions, store
 
 # What an upload would else import in each attempt.
 _HEAVY = (
-    *("experiments.syncing", "alembic.command", "sqlalchemy.dialects.sqlite"),
+    *("experiments.tracking.sync", "alembic.command", "sqlalchemy.dialects.sqlite"),
     "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.store.model_registry.sqlalchemy_store",
 )
@@ -161,7 +163,7 @@ def main() -> None:
     watch = Watch(("sending", "keeping", "modelling"))
     watch.mark(MlflowClient, "log_batch", "sending")
     watch.mark(positions, "write", "keeping")
-    watch.mark(logged_model, "add", "modelling")
+    watch.mark(model, "add", "modelling")
     killer = Killer(watch, asked.seed)
     print(json.dumps(rounds(killer, asked.folder, asked).facts()))
 

@@ -14,7 +14,9 @@ from pathlib import Path
 import uploads
 from composed import ROOT
 
-from experiments import cli, journal, signals
+from experiments.cli import main
+from experiments.process import signals
+from experiments.runs import journal
 
 QUICK = (
     *("device=cpu", "device.threads=1", "tracking=offline"),
@@ -23,7 +25,7 @@ QUICK = (
 # Code that does something before each step's traces are left.
 _BETWEEN = """
 import os, time
-from experiments import engine
+from experiments.training import engine
 steps = engine.steps
 
 def between(*arguments):
@@ -121,7 +123,7 @@ def program(arguments: Sequence[str], code: str) -> None:
     _take_signals()
     exec(code, {})
     signals.install()
-    cli.main(ROOT)
+    main.main(ROOT)
 
 
 def held(gate: Path) -> str:

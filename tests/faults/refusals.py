@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from experiments import cli
+from experiments.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 500  # characters of the line
@@ -39,7 +39,7 @@ def refusal(
 ) -> str:
     """Return the line of a command, given in this process, that must be refused."""
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    status = cli.command(ROOT, list(arguments))
+    status = main.command(ROOT, list(arguments))
     return judged(status, capsys.readouterr().err)
 
 

@@ -13,12 +13,15 @@ import torch
 from composed import ROOT, compose
 from torch import Tensor
 
-from experiments import checkpoint, engine, journal, resuming, runner, signals, training
+from experiments import tensorfile
 from experiments.errors import Interrupted
-from experiments.journal import Journal
-from experiments.loop import Step
-from experiments.provenance import Identity
-from experiments.setup import Session
+from experiments.process import signals
+from experiments.runs import journal
+from experiments.runs.journal import Journal
+from experiments.runs.provenance import Identity
+from experiments.training import engine, run
+from experiments.training.loop import Step
+from experiments.training.session import Session
 
 Numbers = dict[tuple[str, int], float]
 QUICK = [
@@ -38,11 +41,11 @@ def train(folder: Path, overrides: Sequence[str], *, resume: bool = False) -> st
     experiment = compose([*QUICK, *overrides, f"output={folder.parent}"])
     folder.mkdir(parents=True, exist_ok=True)
     tracker = Journal(folder, resume=resume)
-    earlier = resuming.earlier(folder, experiment, tracker) if resume else None
+    earlier = resume.earlier(folder, experiment, tracker) if resume else None
     identity = Identity(folder.name, None, "scene", list(overrides))
     try:
         with signals.raised():
-            runner.execute(experiment, tracker, identity, ROOT, earlier=earlier)
+            run.execute(experiment, tracker, identity, ROOT, earlier=earlier)
     except Interrupted:
         return "interrupted"
     return "finished"
@@ -60,7 +63,7 @@ def interrupted_at(monkeypatch: pytest.MonkeyPatch, t: int, number: int = signal
                 os.kill(os.getpid(), number)
             yield step
 
-    monkeypatch.setattr(training.engine, "steps", interrupting)
+    monkeypatch.setattr(engine, "steps", interrupting)
 
 
 def numbers(folder: Path) -> Numbers:
@@ -78,7 +81,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     """Return all that a finished run has computed, as plain data that compares to the bit."""
     found: dict[str, Any] = {"numbers": {k: float(v).hex() for k, v in numbers(folder).items()}}
     for name in ("best", "last"):
-        tensors, facts = checkpoint.load(folder / "checkpoints" / f"{name}.safetensors")
+        tensors, facts = tensorfile.load(folder / "checkpoints" / f"{name}.safetensors")
         found[name] = {key: _digest(tensor) for key, tensor in tensors.items()}
         found[f"{name} values"] = {
             k: v for k, v in facts.items() if k not in {"position", "seconds", "run_id"}

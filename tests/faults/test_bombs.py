@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from measured import Taken, measure
 
-from experiments import sizes
+from experiments.config import limits
 from experiments.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,7 +15,7 @@ SECONDS, MEGABYTES, LONGEST = 2.0, 300.0, 500
 CALL = f"""
 import contextlib, io, json, os, sys
 from pathlib import Path
-from experiments import cli
+from experiments.cli import main as cli
 
 root = Path({str(ROOT)!r})
 
@@ -128,26 +128,26 @@ def test_what_expands_is_refused_at_once(rounds: Callable[[int, int], int], tmp_
 def test_the_numbers_of_a_range_are_counted(
     start: float, stop: float, step: float, count: int
 ) -> None:
-    assert sizes.count(start, stop, step) == pytest.approx(count, abs=1)
+    assert limits.count(start, stop, step) == pytest.approx(count, abs=1)
     if isinstance(step, int) and isinstance(start, int):
-        assert sizes.count(start, stop, step) == len(range(start, int(stop), step))
+        assert limits.count(start, stop, step) == len(range(start, int(stop), step))
 
 
 def test_ordinary_settings_and_files_are_within_the_limits(tmp_path: Path) -> None:
-    sizes.check_lines(["seed=" + ",".join(map(str, range(1000))), "model.hidden=[[1,2],[3]]"])
-    sizes.check_jobs([100, 100, 10])
+    limits.check_lines(["seed=" + ",".join(map(str, range(1000))), "model.hidden=[[1,2],[3]]"])
+    limits.check_jobs([100, 100, 10])
     file = tmp_path / "a.yaml"
     file.write_text("a: &a {x: 1}\nb: *a\nc: [*a, *a]\n" + " " * 50 + "# far in\n")
-    sizes.check_yaml(file)
+    limits.check_yaml(file)
     for path in (ROOT / "conf").rglob("*.yaml"):
-        sizes.check_yaml(path)
+        limits.check_yaml(path)
 
 
 @pytest.mark.parametrize(("levels", "refused"), [(4, False), (10, True)])
 def test_references_are_counted_before_they_are_resolved(levels: int, *, refused: bool) -> None:
     tree = {f"a{n}": f"${{a{n + 1}}}${{a{n + 1}}}${{a{n + 1}}}" for n in range(levels)}
     if not refused:
-        sizes.check_references(tree)
+        limits.check_references(tree)
         return
     with pytest.raises(ConfigError, match="refer to each other"):
-        sizes.check_references(tree)
+        limits.check_references(tree)

@@ -8,7 +8,9 @@ import pytest
 import scenes
 from composed import ROOT
 
-from experiments import checkpoint, cli, journal, keeping, provenance
+from experiments import tensorfile
+from experiments.cli import main
+from experiments.runs import checkpoints, journal, provenance
 
 PLUGIN = '''
 import torch
@@ -28,7 +30,7 @@ OVERRIDES = ["model=mlp", "optimizer=adam"]
 
 
 def command(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    status = cli.command(ROOT, arguments)
+    status = main.command(ROOT, arguments)
     return status, capsys.readouterr().err
 
 
@@ -188,7 +190,7 @@ def test_a_finished_run_has_nothing_to_go_on_with(
     folder = tmp_path / "runs" / "whole"
     scenes.train(folder, OVERRIDES)
     before = (folder / journal.FILE).read_bytes()
-    status = cli.command(ROOT, [f"resume={folder.name}", f"output={folder.parent}", *scenes.QUICK])
+    status = main.command(ROOT, [f"resume={folder.name}", f"output={folder.parent}", *scenes.QUICK])
     assert status == 0
     assert "is finished" in capsys.readouterr().out
     assert (folder / journal.FILE).read_bytes() == before
@@ -203,7 +205,7 @@ def test_a_finished_run_may_train_longer(
     assert status == 0, said
     scenes.train(whole, [*OVERRIDES, "epochs=4"])
     found, expected = (
-        checkpoint.load(one / keeping.FOLDER / keeping.LAST)[0] for one in (longer, whole)
+        tensorfile.load(one / checkpoints.FOLDER / checkpoints.LAST)[0] for one in (longer, whole)
     )
     assert found["params/weights1"].equal(expected["params/weights1"])
 
@@ -236,17 +238,17 @@ def test_the_last_checkpoint_but_one_serves_where_the_last_is_damaged(
     often = [*OVERRIDES, "checkpoint.unit=step", "checkpoint.every=10"]
     scenes.train(tmp_path / "runs" / "whole", often)
     folder = tmp_path / "runs" / "stopped"
-    keep = keeping.Keeper.keep
+    keep = checkpoints.Keeper.keep
 
-    def at_once(keeper: keeping.Keeper, *arguments: Any) -> None:
+    def at_once(keeper: checkpoints.Keeper, *arguments: Any) -> None:
         keep(keeper, *arguments)
         keeper.finish()  # a newer checkpoint would take the place of one that waits
 
     with monkeypatch.context() as patched:
-        patched.setattr(keeping.Keeper, "keep", at_once)
+        patched.setattr(checkpoints.Keeper, "keep", at_once)
         scenes.interrupted_at(patched, 25)
         scenes.train(folder, often)
-    last = folder / keeping.FOLDER / keeping.LAST
+    last = folder / checkpoints.FOLDER / checkpoints.LAST
     last.write_bytes(last.read_bytes()[:-1])
     with pytest.warns(UserWarning, match=r"last\.safetensors.*Another one is used"):
         assert resumed(folder, *often, capsys=capsys)[0] == 0
@@ -257,7 +259,7 @@ def test_the_last_checkpoint_but_one_serves_where_the_last_is_damaged(
 def test_checkpoints_that_are_all_damaged_are_status_4(
     stopped: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for path in (stopped / keeping.FOLDER).iterdir():
+    for path in (stopped / checkpoints.FOLDER).iterdir():
         path.write_bytes(b"nothing")
     status, said = resumed(stopped, capsys=capsys)
     assert (status, said.count("\n")) == (4, 1)

@@ -11,8 +11,8 @@ import pytest
 import scenes
 import uploads
 
-from experiments import journal
-from experiments.journal import Event
+from experiments.runs import journal
+from experiments.runs.journal import Event
 
 pytestmark = pytest.mark.process
 

@@ -14,9 +14,10 @@ import pytest
 import torch
 from injected import CRASHED, Fault, injected
 
-from experiments import checkpoint, journal
+from experiments import tensorfile
 from experiments.errors import DataError
-from experiments.journal import Journal
+from experiments.runs import journal
+from experiments.runs.journal import Journal
 
 OLD, NEW = {"a": torch.zeros(500)}, {"a": torch.ones(500)}
 STEPS = (1, 2, 3)
@@ -25,14 +26,14 @@ Act = Callable[[Path, Callable[[], None]], None]
 
 def save(path: Path, told: Callable[[], None]) -> None:
     """Save a new checkpoint; tell when it is done."""
-    checkpoint.save(path, NEW, {"step": 2})
+    tensorfile.save(path, NEW, {"step": 2})
     told()
 
 
 def save_in_place(path: Path, told: Callable[[], None]) -> None:
     """Do what must not be done: write where the old checkpoint is."""
     path.with_name("new").unlink(missing_ok=True)
-    checkpoint.save(path.with_name("new"), NEW, {"step": 2})
+    tensorfile.save(path.with_name("new"), NEW, {"step": 2})
     content = path.with_name("new").read_bytes()
     with path.open("wb") as file:
         file.write(content)
@@ -92,7 +93,7 @@ def met(act: Act, place: Path, at: int, fault: Fault) -> tuple[bool, int, bool]:
 def state(path: Path) -> str:
     """Name the state that loads."""
     try:
-        tensors, facts = checkpoint.load(path)
+        tensors, facts = tensorfile.load(path)
     except DataError:
         return "none"
     assert facts["step"] == (1 if tensors["a"].equal(OLD["a"]) else 2)
@@ -107,7 +108,7 @@ def states(act: Act, folder: Path, fault: Fault, *, first: bool = False) -> list
         path = place / "a.safetensors"
         place.mkdir(parents=True)
         if not first:
-            checkpoint.save(path, OLD, {"step": 1})
+            tensorfile.save(path, OLD, {"step": 1})
         reached, done, raised = met(act, path, at, fault)
         found.append(state(path))
         assert found[-1] == "new" or not done
@@ -116,7 +117,7 @@ def states(act: Act, folder: Path, fault: Fault, *, first: bool = False) -> list
         assert raised or done or fault is Fault.crash  # a folder that is there need not be made
         if fault is Fault.error:
             assert not list(place.glob("*.part")), f"an orphan after operation {at}"
-        checkpoint.save(path, NEW, {"step": 2})
+        tensorfile.save(path, NEW, {"step": 2})
         assert [entry.name for entry in place.iterdir()] == [path.name]
         assert state(path) == "new"
     raise AssertionError
@@ -145,7 +146,7 @@ def test_after_a_fault_in_a_first_save_there_is_a_whole_checkpoint_or_none(
 
 def test_operations_are_counted_in_their_order(tmp_path: Path) -> None:
     with injected(99, Fault.error) as injector:
-        checkpoint.save(tmp_path / "a.safetensors", NEW, {})
+        tensorfile.save(tmp_path / "a.safetensors", NEW, {})
     written = ["open", "write", "flush", "fsync", "close"]
     assert injector.operations == ["mkdir", *written, "replace", "open", "fsync", "close"]
 
@@ -154,7 +155,7 @@ def test_a_save_that_writes_in_place_is_noticed(tmp_path: Path) -> None:
     lost = []
     for at in range(11, 18):
         path = tmp_path / str(at) / "a.safetensors"
-        checkpoint.save(path, OLD, {"step": 1})
+        tensorfile.save(path, OLD, {"step": 1})
         met(save_in_place, path, at, Fault.crash)
         lost.append(state(path))
     assert "none" in lost
@@ -256,7 +257,7 @@ def test_a_fault_of_the_system_in_a_save_leaves_the_old_or_the_new_checkpoint(
 ) -> None:
     for at in count(1):
         path = tmp_path / str(at) / "a.safetensors"
-        checkpoint.save(path, OLD, {"step": 1})
+        tensorfile.save(path, OLD, {"step": 1})
         paths = [path, path.with_suffix(".part"), path.parent]
         status = traced(lambda: save(path, lambda: None), paths, fault, call, at)  # noqa: B023
         if not status:
@@ -265,7 +266,7 @@ def test_a_fault_of_the_system_in_a_save_leaves_the_old_or_the_new_checkpoint(
         assert state(path) in ("old", "new")
         if status == 5:
             assert not list(path.parent.glob("*.part"))
-        checkpoint.save(path, NEW, {"step": 2})
+        tensorfile.save(path, NEW, {"step": 2})
         assert [entry.name for entry in path.parent.iterdir()] == [path.name]
     assert state(path) == "new"
     assert at > 1, "no such system call was met"

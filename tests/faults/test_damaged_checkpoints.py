@@ -9,9 +9,10 @@ import pytest
 import torch
 from composed import SMALL, compose
 
-from experiments import checkpoint, snapshot
+from experiments import tensorfile
 from experiments.errors import DataError
-from experiments.setup import prepare
+from experiments.training import checkpoint
+from experiments.training.session import prepare
 
 Rounds = Callable[[int, int], int]
 BLOCK = 64  # bytes; those of a disk are larger, and the file would have few of them
@@ -22,7 +23,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return the bytes of a run's checkpoint."""
     session = prepare(compose([*SMALL, "tracking=none", "model=mlp", "model.hidden=[8]"]))
     path = tmp_path_factory.mktemp("whole") / "a.safetensors"
-    checkpoint.save(path, *snapshot.of_model(session, 7, {"val/loss": 0.5}))
+    tensorfile.save(path, *checkpoint.of_model(session, 7, {"val/loss": 0.5}))
     return path.read_bytes()
 
 
@@ -30,7 +31,7 @@ def is_noticed(path: Path, content: bytes) -> bool:
     """Say whether loading is refused, with one line that names the file."""
     path.write_bytes(content)
     try:
-        checkpoint.load(path)
+        tensorfile.load(path)
     except DataError as error:
         return str(path) in str(error) and "\n" not in str(error)
     return False
@@ -111,9 +112,9 @@ def test_the_end_of_a_newer_file_is_noticed(whole: bytes, tmp_path: Path) -> Non
     """Two files of equal length, whose blocks got mixed."""
     path = tmp_path / "newer"
     path.write_bytes(whole)
-    tensors, facts = checkpoint.load(path)
+    tensors, facts = tensorfile.load(path)
     newer = {name: tensor + 1 for name, tensor in tensors.items()}
-    checkpoint.save(path, newer, facts | {"step": 8})
+    tensorfile.save(path, newer, facts | {"step": 8})
     content = path.read_bytes()
     assert len(content) == len(whole)
     for length in range(0, len(whole) + 1, 64):
@@ -126,7 +127,7 @@ def test_the_end_of_a_newer_file_is_noticed(whole: bytes, tmp_path: Path) -> Non
 def test_a_flipped_bit_is_noticed_in_each_part_of_a_large_file(tmp_path: Path) -> None:
     path = tmp_path / "large"
     tensors = {f"layer{k}": torch.randn(1 << 16) for k in range(64)}
-    checkpoint.save(path, tensors, {"step": 1})
+    tensorfile.save(path, tensors, {"step": 1})
     content = bytearray(path.read_bytes())
     assert len(content) > 2**24
     draw = random.Random(0)

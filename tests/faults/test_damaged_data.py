@@ -12,16 +12,17 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from commands import refused
 from composed import ROOT
+from harm import Harm
+from idx_files import packed, write_mnist
 from measured import measure
 from omegaconf import OmegaConf
 from PIL import Image
-from test_cli import refused
-from test_hostile_checkpoints import Harm
-from test_idx import packed, write_mnist
 from torch.utils.data import TensorDataset
 
-from experiments import DataError, Dataset, checkpoint, datacache, lookup, plugins
+from experiments import DataError, Dataset, lookup, plugins, tensorfile
+from experiments.data import cache
 from plugins.dataset import digits
 from plugins.dataset.emnist import CLASSES
 
@@ -364,7 +365,7 @@ CASES = [(plugin, name, case) for plugin in ALL for name, case in ALL[plugin](pl
 def test_damaged_data_is_refused_with_one_line(plugin: str, case: Case, tmp_path: Path) -> None:
     settings = damaged(case, tmp_path)
     with pytest.raises(DataError) as caught:
-        datacache.load(dataset(plugin, settings), tmp_path / "cache", keep=True)
+        cache.load(dataset(plugin, settings), tmp_path / "cache", keep=True)
     line = str(caught.value)
     assert case.kind.text in line
     assert "\n" not in line
@@ -482,7 +483,9 @@ LOAD = f"""
 import json, sys
 from pathlib import Path
 sys.path.insert(0, {str(ROOT)!r})
-from experiments import datacache, discovery, lookup
+from experiments import lookup
+from experiments.data import cache
+from experiments.plugin import discovery
 from omegaconf import OmegaConf
 from omegaconf import OmegaConf
 from PIL import Image
@@ -494,7 +497,7 @@ def call(argument):
     plugin, settings = json.loads(argument)
     schema = OmegaConf.structured(lookup("dataset", plugin))
     made = OmegaConf.to_object(OmegaConf.merge(schema, settings))
-    datacache.load(made, Path("nowhere"), keep=False)
+    cache.load(made, Path("nowhere"), keep=False)
 """
 SECONDS, MEGABYTES = 1.0, 200.0
 LARGE = ("gigabyte", "bomb", "holes")
@@ -534,13 +537,13 @@ def test_a_damaged_file_of_the_cache_is_made_again(damage: str, tmp_path: Path) 
     _, case = next(image_cases(""))
     case.make(tmp_path)
     pictures = dataset("image_folder", {"root": f"{tmp_path}/images", "size": 280})
-    first = datacache.load(pictures, tmp_path / "cache", keep=True)
+    first = cache.load(pictures, tmp_path / "cache", keep=True)
     (file,) = (tmp_path / "cache").iterdir()
     CACHE_DAMAGES[damage](file)
-    again = datacache.load(pictures, tmp_path / "cache", keep=True)
+    again = cache.load(pictures, tmp_path / "cache", keep=True)
     assert isinstance(first.train, TensorDataset)
     assert isinstance(again.train, TensorDataset)
     assert again.train.tensors[0].equal(first.train.tensors[0])
     assert not file.is_symlink()
-    assert checkpoint.load(file)[0]["train/inputs"].equal(first.train.tensors[0])
+    assert tensorfile.load(file)[0]["train/inputs"].equal(first.train.tensors[0])
     assert {path.name for path in (tmp_path / "cache").iterdir()} == {file.name}

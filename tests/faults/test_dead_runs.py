@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import uploads
 
-from experiments import journal, leftovers, positions
-from experiments.positions import Position
+from experiments.runs import journal
+from experiments.tracking import leftovers, positions
+from experiments.tracking.positions import Position
 
 pytestmark = pytest.mark.process
 

@@ -11,7 +11,9 @@ import scenes
 import torch
 from composed import ROOT
 
-from experiments import checkpoint, cli, journal, keeping
+from experiments import tensorfile
+from experiments.cli import main
+from experiments.runs import checkpoints, journal
 
 PLUGINS = '''
 import torch
@@ -54,7 +56,7 @@ def plugins(tmp_path: Path) -> str:
 
 
 def run(output: Path, *arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, Path]:
-    status = cli.command(ROOT, [*scenes.QUICK, *OFTEN, *arguments, f"output={output}"])
+    status = main.command(ROOT, [*scenes.QUICK, *OFTEN, *arguments, f"output={output}"])
     said = capsys.readouterr().err
     (path,) = output.glob(f"*/{journal.FILE}")
     return status, said, path.parent
@@ -79,10 +81,10 @@ def test_a_parameter_that_is_not_finite_is_named_with_its_step(
     assert "Traceback" in (folder / "error.txt").read_text()
     assert json.loads((folder / "result.json").read_text())["status"] == "diverged"
     assert list(events(folder))[-1]["status"] == "FAILED"
-    kept = list((folder / keeping.FOLDER).glob("*.safetensors"))
+    kept = list((folder / checkpoints.FOLDER).glob("*.safetensors"))
     assert bool(kept) == resumable
     for path in kept:
-        tensors, facts = checkpoint.load(path)
+        tensors, facts = tensorfile.load(path)
         assert facts["step"] < 10
         assert all(tensor.isfinite().all() for tensor in tensors.values())
 
@@ -126,8 +128,8 @@ def test_a_run_may_go_on_and_records_what_is_not_finite(
     assert all(map(math.isfinite, losses[:30]))
     assert all(map(math.isnan, losses[30:]))
     assert len(losses) == max(step for _, step in scenes.numbers(folder))
-    for path in (folder / keeping.FOLDER).glob("*.safetensors"):
-        tensors, _ = checkpoint.load(path)
+    for path in (folder / checkpoints.FOLDER).glob("*.safetensors"):
+        tensors, _ = tensorfile.load(path)
         vector = torch.cat(
             [t.flatten().double() for k, t in tensors.items() if k.startswith("params/")]
         )
@@ -136,7 +138,7 @@ def test_a_run_may_go_on_and_records_what_is_not_finite(
 
 def test_in_a_sweep_it_is_a_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wanted = ["dataset=synthetic", "dataset.task=regression", "optimizer.lr=0.01,1e4"]
-    status = cli.command(ROOT, ["-m", *scenes.QUICK, *wanted, f"output={tmp_path}"])
+    status = main.command(ROOT, ["-m", *scenes.QUICK, *wanted, f"output={tmp_path}"])
     assert status == 0, capsys.readouterr().err
     (sweep,) = tmp_path.glob("*-sweep")
     found = [json.loads((sweep / job / "result.json").read_text())["status"] for job in "01"]

@@ -9,7 +9,7 @@ import pytest
 import scenes
 from composed import ROOT
 
-from experiments import cli
+from experiments.cli import main
 
 SMALL = [*scenes.QUICK, "dataset=synthetic", "dataset.items=100", "max_steps=3"]
 
@@ -29,10 +29,10 @@ def test_runs_in_one_process_leave_nothing_behind(
         )
 
     for _ in range(20):  # what the first runs load and set aside stays
-        assert cli.command(ROOT, [*SMALL, f"output={tmp_path}"]) == 0
+        assert main.command(ROOT, [*SMALL, f"output={tmp_path}"]) == 0
     before = taken()
     for _ in range(200):
-        assert cli.command(ROOT, [*SMALL, f"output={tmp_path}"]) == 0
+        assert main.command(ROOT, [*SMALL, f"output={tmp_path}"]) == 0
         capsys.readouterr()
     memory, descriptors, threads = taken()
     assert descriptors <= before[1]

@@ -12,7 +12,9 @@ import pytest
 import scenes
 from composed import ROOT
 
-from experiments import checkpoint, cli, journal
+from experiments import tensorfile
+from experiments.cli import main
+from experiments.runs import journal
 
 COMMAND = [
     *scenes.QUICK,
@@ -36,7 +38,7 @@ def ended(
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
         status = 99
         try:
-            status = cli.command(ROOT, arguments)
+            status = main.command(ROOT, arguments)
             sys.stderr.flush()
         finally:
             os._exit(status)
@@ -72,7 +74,7 @@ def check_and_go_on(output: Path, status: int, said: str, whole: Path) -> str:
     kept = sorted(path.name for path in folder.glob("checkpoints/*"))
     assert not [name for name in kept if not name.endswith(".safetensors")], kept
     for name in kept:
-        checkpoint.load(folder / "checkpoints" / name)
+        tensorfile.load(folder / "checkpoints" / name)
     status, said = ended(
         ["resume=" + folder.name, "resume_changed=true", *COMMAND, f"output={output}"],
         output / "said",

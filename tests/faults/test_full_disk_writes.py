@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments import checkpoint
+from experiments import tensorfile
 from experiments.errors import DataError
 
 Rounds = Callable[[int, int], int]
@@ -33,13 +33,13 @@ def longest(size: int) -> Iterator[None]:
 def path(tmp_path: Path) -> Path:
     """Return the path of a checkpoint of step 1."""
     path = tmp_path / "folder" / "a.safetensors"
-    checkpoint.save(path, OLD, {"step": 1})
+    tensorfile.save(path, OLD, {"step": 1})
     return path
 
 
 def is_old(path: Path) -> bool:
     """Say whether the checkpoint of step 1 loads, and nothing is beside it."""
-    tensors, facts = checkpoint.load(path)
+    tensors, facts = tensorfile.load(path)
     alone = [entry.name for entry in path.parent.iterdir()] == [path.name]
     return alone and facts == {"step": 1} and tensors["a"].equal(OLD["a"])
 
@@ -54,22 +54,22 @@ def test_files_that_may_not_grow_leave_the_checkpoint_before(path: Path, rounds:
     size = path.stat().st_size
     for limit in limits(size, rounds):
         with longest(limit), pytest.raises(OSError, match="File too large") as caught:
-            checkpoint.save(path, NEW, {"step": 2})
+            tensorfile.save(path, NEW, {"step": 2})
         assert caught.value.errno == errno.EFBIG
         assert is_old(path), limit
     with longest(size):
-        checkpoint.save(path, NEW, {"step": 2})
-    assert checkpoint.load(path)[1] == {"step": 2}
+        tensorfile.save(path, NEW, {"step": 2})
+    assert tensorfile.load(path)[1] == {"step": 2}
 
 
 def test_a_first_checkpoint_without_room_leaves_an_empty_folder(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "a.safetensors"
     for limit in (0, 8, 4096, 50_000):
         with longest(limit), pytest.raises(OSError, match="File too large"):
-            checkpoint.save(path, NEW, {"step": 2})
+            tensorfile.save(path, NEW, {"step": 2})
         assert not list(path.parent.iterdir())
         with pytest.raises(DataError):
-            checkpoint.load(path)
+            tensorfile.load(path)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.process
 def test_a_full_file_system_leaves_the_checkpoint_before(small: Path) -> None:
     path, filler = small / "folder" / "a.safetensors", small / "filler"
-    checkpoint.save(path, OLD, {"step": 1})
+    tensorfile.save(path, OLD, {"step": 1})
     full = 0
     for pages in range(60, 0, -1):
         filler.write_bytes(b"")  # give the room of the last round free
@@ -101,7 +101,7 @@ def test_a_full_file_system_leaves_the_checkpoint_before(small: Path) -> None:
             filler.unlink()
             continue
         try:
-            checkpoint.save(path, NEW, {"step": 2})
+            tensorfile.save(path, NEW, {"step": 2})
         except OSError as error:
             assert error.errno == errno.ENOSPC
             assert is_old(path), pages
@@ -109,17 +109,17 @@ def test_a_full_file_system_leaves_the_checkpoint_before(small: Path) -> None:
         else:
             break
     assert full >= 18  # a file has 20 pages
-    assert checkpoint.load(path)[1] == {"step": 2}
+    assert tensorfile.load(path)[1] == {"step": 2}
     filler.unlink()
-    checkpoint.save(path, OLD, {"step": 1})
+    tensorfile.save(path, OLD, {"step": 1})
     assert is_old(path)
 
 
 @pytest.mark.whole
 def test_a_file_system_that_may_only_be_read_is_an_error(small: Path) -> None:
     path = small / "folder" / "a.safetensors"
-    checkpoint.save(path, OLD, {"step": 1})
+    tensorfile.save(path, OLD, {"step": 1})
     subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
     with pytest.raises(OSError, match="Read-only file system"):
-        checkpoint.save(path, NEW, {"step": 2})
+        tensorfile.save(path, NEW, {"step": 2})
     assert is_old(path)

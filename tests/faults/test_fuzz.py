@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from refusals import ROOT, judged, process
 
-from experiments import cli
-from experiments.calls import Call
+from experiments.cli import main
+from experiments.cli.calls import Call
 
 # Not plugin_path: the files of whatever folder it names would be run.
 KEYS = [
@@ -141,7 +141,7 @@ def test_any_command_line_is_taken_or_refused_in_one_line(
     @given(command_lines)
     def check(line: list[str]) -> None:
         try:
-            status = cli.command(ROOT, [*line, "tracking=none", f"output={output}"])
+            status = main.command(ROOT, [*line, "tracking=none", f"output={output}"])
         except SystemExit as end:  # of Hydra's own flags
             status = int(end.code or 0)
         told = capsys.readouterr()

@@ -12,57 +12,51 @@ from typing import Any
 import pytest
 import torch
 from composed import ROOT, SMALL, compose
+from harm import Harm
 from measured import Taken, measure
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from experiments import checkpoint, remaking, snapshot
+from experiments import tensorfile
 from experiments.errors import DataError
-from experiments.setup import prepare
+from experiments.runs import predictor
+from experiments.training import checkpoint
+from experiments.training.session import prepare
 
 LOAD = """
 import tempfile
 from pathlib import Path
 import torch
-from experiments import checkpoint
+from experiments import tensorfile
 
 def call(path):
-    checkpoint.load(Path(path))
+    tensorfile.load(Path(path))
 
 with tempfile.TemporaryDirectory() as folder:  # what is slow when it is done first
     good = Path(folder, "good.safetensors")
-    checkpoint.save(good, {"a": torch.zeros(3)}, {})
+    tensorfile.save(good, {"a": torch.zeros(3)}, {})
     call(good)
 """
 PREDICT = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from experiments import discovery, snapshot
+from experiments.plugin import discovery
+from experiments.runs import predictor
 discovery.discover(Path({str(ROOT)!r}))
 
 def call(path):
-    snapshot.predictor(Path(path))
+    predictor.predictor(Path(path))
 """
 SECONDS, MEGABYTES = 1.0, 200.0
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.ones(4)}
 Header = dict[str, Any]
 
 
-class Harm:
-    """Writes a file when it is unpickled."""
-
-    def __init__(self, canary: Path) -> None:
-        self.canary = canary
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return open, (str(self.canary), "w")
-
-
 def good() -> tuple[Header, bytes]:
     """Return the header and the data of a whole checkpoint."""
     text = json.dumps({"step": 3})
-    made = {"facts": text, "sha256": checkpoint._digest(TENSORS, text)}
+    made = {"facts": text, "sha256": tensorfile._digest(TENSORS, text)}
     content = serialise(TENSORS, made)
     length = int.from_bytes(content[:8], "little")
     return json.loads(content[8 : 8 + length]), content[8 + length :]
@@ -75,7 +69,7 @@ def write(path: Path, header: Header | bytes, data: bytes = b"", length: int | N
 
 def facts(path: Path, text: str) -> None:
     """Write a checkpoint with any text as facts, and the checksum that fits it."""
-    metadata = {"facts": text, "sha256": checkpoint._digest({}, text)}
+    metadata = {"facts": text, "sha256": tensorfile._digest({}, text)}
     path.write_bytes(serialise({}, metadata))
 
 
@@ -142,7 +136,7 @@ def of_two_runs(path: Path, _: Path) -> None:
 def link(target: str) -> Callable[[Path, Path], None]:
     def make(path: Path, _: Path) -> None:
         outside = path.parent.parent / "outside.safetensors"
-        checkpoint.save(outside, TENSORS, {})
+        tensorfile.save(outside, TENSORS, {})
         path.symlink_to(target or outside)
 
     return make
@@ -259,19 +253,19 @@ def test_a_hostile_file_is_refused_at_once(
 
 
 def test_a_link_within_the_folder_is_followed(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "a.safetensors", TENSORS, {"step": 3})
+    tensorfile.save(tmp_path / "a.safetensors", TENSORS, {"step": 3})
     (tmp_path / "b.safetensors").symlink_to("a.safetensors")
-    assert checkpoint.load(tmp_path / "b.safetensors")[1] == {"step": 3}
+    assert tensorfile.load(tmp_path / "b.safetensors")[1] == {"step": 3}
 
 
 @pytest.mark.parametrize("what", ["tensors", "facts"])
 def test_what_could_not_be_read_again_is_not_written(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "_TENSORS", 9)
+    monkeypatch.setattr(tensorfile, "_TENSORS", 9)
     tensors = {str(k): torch.zeros(1) for k in range(10)} if what == "tensors" else {}
     with pytest.raises(OSError, match="than can be read again"):
-        checkpoint.save(tmp_path / "a", tensors, {"a": "a" * (2**22 * (what == "facts"))})
+        tensorfile.save(tmp_path / "a", tensors, {"a": "a" * (2**22 * (what == "facts"))})
     assert not list(tmp_path.iterdir())
 
 
@@ -282,20 +276,20 @@ Content = tuple[dict[str, Tensor], dict[str, Any]]
 def mlp() -> Content:
     """Return the checkpoint of a model with 4 inputs, 6 hidden numbers and 1 output."""
     session = prepare(compose([*SMALL, "tracking=none", "model=mlp", "model.hidden=[6]"]))
-    return snapshot.of_model(session, 1, {})
+    return checkpoint.of_model(session, 1, {})
 
 
 @pytest.fixture(scope="module")
 def cnn() -> Content:
     """Return the checkpoint of a module."""
     settings = ["dataset=digits", "tracking=none", "model=cnn", "model.channels=[2]"]
-    return snapshot.of_model(prepare(compose(settings)), 1, {})
+    return checkpoint.of_model(prepare(compose(settings)), 1, {})
 
 
 def refused(path: Path) -> str:
     """Return the message with which no model is made of a file: one line that names it."""
     with pytest.raises(DataError) as caught:
-        snapshot.predictor(path)
+        predictor.predictor(path)
     text = str(caught.value)
     assert str(path) in text
     assert "\n" not in text
@@ -324,7 +318,7 @@ WRONG_FACTS: list[tuple[str, Any, str]] = [
         for name in (
             *("antigravity", "this", "os", "sys", "", ".", "..", "plugins", "plugins.model"),
             *("plugins.model.linear", "plugins.model.mlp.", "plugins/model/mlp", "/etc", "a\0b"),
-            *("plugins.dataset._idx", "experiments.cli"),
+            *("plugins.dataset._idx", "experiments.cli.main"),
         )
     ),
     ("module", "x" * 10**5, "File name too long"),
@@ -372,7 +366,7 @@ def test_facts_of_no_model_are_refused(
     place: str, value: Any, text: str, mlp: Content, tmp_path: Path
 ) -> None:
     before = set(sys.modules)
-    checkpoint.save(tmp_path / "a", *edited(mlp, place, value))
+    tensorfile.save(tmp_path / "a", *edited(mlp, place, value))
     assert text in refused(tmp_path / "a")
     assert set(sys.modules) == before
 
@@ -403,7 +397,7 @@ WRONG_TENSORS: list[tuple[str, Tensor | None, str]] = [
 def test_tensors_of_another_model_are_refused(
     name: str, tensor: Tensor | None, text: str, mlp: Content, tmp_path: Path
 ) -> None:
-    checkpoint.save(tmp_path / "a", *with_tensor(mlp, name, tensor))
+    tensorfile.save(tmp_path / "a", *with_tensor(mlp, name, tensor))
     assert text in refused(tmp_path / "a")
 
 
@@ -420,7 +414,7 @@ def test_tensors_of_another_model_are_refused(
 def test_a_module_is_filled_only_with_its_own_tensors(
     place: str, value: Any, text: str, cnn: Content, tmp_path: Path
 ) -> None:
-    checkpoint.save(tmp_path / "a", *edited(cnn, place, value))
+    tensorfile.save(tmp_path / "a", *edited(cnn, place, value))
     assert text in refused(tmp_path / "a")
 
 
@@ -435,7 +429,7 @@ def test_settings_of_a_huge_model_take_neither_memory_nor_time(
     contents.append(edited(cnn, "spec.classes", ["a"] * 10**5))
     paths = [str(tmp_path / str(k)) for k in range(len(contents))]
     for path, content in zip(paths, contents, strict=True):
-        checkpoint.save(Path(path), *content)
+        tensorfile.save(Path(path), *content)
     for taken in measure(PREDICT, paths):
         assert taken.error == "DataError", taken
         assert taken.seconds < SECONDS
@@ -479,7 +473,7 @@ def test_no_module_is_imported_that_does_not_register_the_model(
     source.write_text(MODEL.format(name=name, canary=str(canary)))
     monkeypatch.syspath_prepend(tmp_path / "path")
     content = edited(edited(mlp, "model", {"plugin": "model/owned"}), "module", module)
-    checkpoint.save(tmp_path / "a", *content)
+    tensorfile.save(tmp_path / "a", *content)
     assert f"registers model=owned, found {module}" in refused(tmp_path / "a")
     assert not canary.exists()
 
@@ -506,8 +500,8 @@ def test_a_module_that_registers_the_model_is_imported(
     numbers = {"spec/mean": torch.tensor(0.0), "spec/std": torch.tensor(1.0)}
     tensors = {"params/weights": torch.tensor([[2.0], [3.0]]), **numbers}
     made = {"module": module, "model": {"plugin": "model/owned"}, "spec": spec}
-    checkpoint.save(tmp_path / "a", tensors, made)
-    assert snapshot.predictor(tmp_path / "a")(torch.ones(1, 2)).tolist() == [[5.0]]
+    tensorfile.save(tmp_path / "a", tensors, made)
+    assert predictor.predictor(tmp_path / "a")(torch.ones(1, 2)).tolist() == [[5.0]]
     assert canary.exists()
 
 
@@ -517,4 +511,4 @@ def test_the_names_that_a_file_registers_are_read_without_running_it(tmp_path: P
         "@register('a')\nclass A: ...\n@x.register(name='b')\nclass B: ...\n"
         "'''@register('c')'''\n@other('d')\nclass D: ...\nregister('e')\n"
     )
-    assert remaking._registered(file) == {"a", "b"}
+    assert predictor._registered(file) == {"a", "b"}

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from refusals import ROOT, judged, process, refusal, some
 
-from experiments import cli, screening
+from experiments.cli import main
+from experiments.config import safety
 
 # Importing it makes the file, so that a name which is only looked up is found out as well.
 HARM = """
@@ -193,8 +194,8 @@ def test_without_the_screening_the_same_settings_run_code(
     probe: str, canary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    monkeypatch.setattr(screening, "problems", lambda *_: ())
-    cli.command(ROOT, _arguments(probe, canary))
+    monkeypatch.setattr(safety, "problems", lambda *_: ())
+    main.command(ROOT, _arguments(probe, canary))
     assert canary.exists()
 
 
@@ -210,7 +211,7 @@ def test_a_file_beside_the_main_one_names_no_folder_of_plugins(
     probe: str, canary: Path, monkeypatch: pytest.MonkeyPatch, *, runs: bool
 ) -> None:
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    assert cli.command(ROOT, _arguments(probe, canary)) == 0
+    assert main.command(ROOT, _arguments(probe, canary)) == 0
     assert canary.exists() == runs
 
 
@@ -222,4 +223,4 @@ def test_hydras_own_ways_to_log_are_allowed(
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     settings = [f"hydra/job_logging={group}", "max_steps=1", "tracking=offline"]
     small = ["tracking.figures=false", "tracking.model=false", f"output={tmp_path}"]
-    assert cli.command(ROOT, [*settings, *small]) == 0
+    assert main.command(ROOT, [*settings, *small]) == 0

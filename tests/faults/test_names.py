@@ -12,8 +12,11 @@ from composed import compose
 from omegaconf import OmegaConf
 from refusals import ROOT, judged, process, refusal, some
 
-from experiments import Model, cli, journal, registry
+from experiments import Model
+from experiments.cli import main
 from experiments.errors import ConfigError
+from experiments.plugin import registry
+from experiments.runs import journal
 
 PLUGINS = '''
 import torch
@@ -51,9 +54,10 @@ LOAD = """
 import sys
 from pathlib import Path
 import torch
-from experiments import discovery, snapshot
+from experiments.plugin import discovery
+from experiments.runs import predictor
 discovery.discover(Path(sys.argv[1]), [sys.argv[2]])
-print(tuple(snapshot.predictor(Path(sys.argv[3]))(torch.zeros(2, 1, 4, 4)).shape))
+print(tuple(predictor.predictor(Path(sys.argv[3]))(torch.zeros(2, 1, 4, 4)).shape))
 """
 NAME = "größe 猫 🙂 é e\u0301 عربي"
 LOCALES = [
@@ -170,7 +174,7 @@ def test_a_folder_of_any_name_holds_a_run(
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     written = name.replace("'", "\\'").replace("${", "\\${")
     settings = [f"output='{tmp_path}/{written}'", "tracking=offline", "max_steps=1"]
-    status = cli.command(ROOT, [*settings, "tracking.figures=false", "tracking.model=false"])
+    status = main.command(ROOT, [*settings, "tracking.figures=false", "tracking.model=false"])
     assert status in (0, 2)
     made = [path.name for path in tmp_path.iterdir()]
     assert made == ([name] if status == 0 else [])

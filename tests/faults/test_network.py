@@ -67,7 +67,7 @@ def test_a_run_with_a_store_of_its_own_connects_to_nothing(tmp_path: Path, store
     assert uploads.select(store, "select status from runs") == [("FINISHED",)]
     assert uploads.select(store, "select count(*) from logged_models") == [(1,)]
     # The hook was there in both processes.
-    assert any("experiments.uploader" in where for _, event, where in events)
+    assert any("experiments.tracking.uploader" in where for _, event, where in events)
     assert connections(events) == []
 
 

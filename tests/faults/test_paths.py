@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from refusals import ROOT, process, refusal, some
 
-from experiments import cli
+from experiments.cli import main
 
 LOGGING = "hydra.job_logging.handlers.file"
 # {out} is the declared output folder, {away} one beside it.
@@ -104,7 +104,7 @@ def test_a_place_outside_is_refused_and_nothing_is_made(
 def test_a_runs_name_is_no_path(name: str, place: Path) -> None:
     before = set(ROOT.iterdir())
     settings = ["tracking=offline", f"tracking.name='{name}'", f"output={place / 'out'}"]
-    assert cli.command(ROOT, [*SMALL, *settings, "tracking.model=false"]) == 0
+    assert main.command(ROOT, [*SMALL, *settings, "tracking.model=false"]) == 0
     new = _files(place / "out") - {place / "out" / name for name in ("old", "file", "link")}
     (folder,) = {path.relative_to(place / "out").parts[0] for path in new} - {"old"}
     assert (place / "out" / folder / "journal.jsonl").exists()

@@ -11,13 +11,16 @@ from composed import compose
 from torch import nn
 from torch.func import vmap
 
-from experiments import DataSpec, Model, checkpoint, compiled, registry, snapshot
-from experiments.forward import Forward
-from experiments.loop import Step, descend
-from experiments.params import Params
-from experiments.rule import Rule
-from experiments.setup import Session, build_network, prepare
-from experiments.snapshot import Point
+from experiments import DataSpec, Model, tensorfile
+from experiments.plugin import registry
+from experiments.rules.params import Params
+from experiments.rules.rule import Rule
+from experiments.training import checkpoint
+from experiments.training.checkpoint import Point
+from experiments.training.forward import Forward
+from experiments.training.loop import Step, descend
+from experiments.training.program import inductor
+from experiments.training.session import Session, build_network, prepare
 
 RULES = sorted(registry.plugins("optimizer"))
 SCHEDULES = sorted(registry.plugins("schedule"))
@@ -98,7 +101,7 @@ def test_a_compiled_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: Callable[[int, int], int]
 ) -> None:
     if not rounds(1, 0):
-        monkeypatch.setattr(compiled, "compiled", lambda function, *_, **__: function)
+        monkeypatch.setattr(inductor, "compiled", lambda function, *_, **__: function)
     stopped_and_resumed(tmp_path, monkeypatch, ["device.compile=true"], [20])
 
 
@@ -108,12 +111,12 @@ def test_lanes_go_on(tmp_path: Path) -> None:
     first, path = in_lanes(), tmp_path / "lanes.safetensors"
     for step in steps_in_lanes(first):
         if step.t == 25:
-            checkpoint.save(
-                path, *snapshot.of_run(first, Point(step, [step.losses], {}, 0, 0.0), {}, "lanes")
+            tensorfile.save(
+                path, *checkpoint.of_run(first, Point(step, [step.losses], {}, 0, 0.0), {}, "lanes")
             )
             break
     again = in_lanes()
-    point = snapshot.bring_back(again, *checkpoint.load(path))
+    point = checkpoint.bring_back(again, *tensorfile.load(path))
     found = [step.losses for step in steps_in_lanes(again, point)]
     assert torch.cat(expected[25:]).equal(torch.cat(found))
     assert again.params.vector.equal(whole.params.vector)

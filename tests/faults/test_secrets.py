@@ -9,8 +9,11 @@ from urllib.parse import quote
 import pytest
 from refusals import process, refusal, some
 
-from experiments import config, journal, provenance, results, secrecy
-from experiments.journal import Journal
+from experiments.config import compose
+from experiments.process import secrecy
+from experiments.runs import journal, provenance, results
+from experiments.runs.journal import Journal
+from experiments.sweep import plan
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARIES = ["CANARY-3f9c1b", 'CANARY "quoted" pä$s wörd', "8041552671093348"]
@@ -167,10 +170,10 @@ def test_a_refused_value_from_the_environment_is_not_shown(
     given = [f"{setting}=${{oc.env:WORD}}", f"output={tmp_path / 'out'}", "tracking=offline"]
     if setting == "dataset.root":
         # No folder of this name: the fault is of the data, whose status is 4.
-        from experiments import cli
+        from experiments.cli import main
 
         monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-        assert cli.command(ROOT, ["dataset=fashion_mnist", *given]) == 4
+        assert main.command(ROOT, ["dataset=fashion_mnist", *given]) == 4
         line = capsys.readouterr().err
     else:
         line = refusal(given, capsys, monkeypatch)
@@ -248,9 +251,9 @@ def test_what_is_no_secret_is_not_hidden(value: str) -> None:
 def test_a_plugins_name_from_the_environment_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHICH", "adam")
     monkeypatch.setenv("WHERE", "offline")
-    config.publish(ROOT, "test")
+    compose.publish(ROOT, "test")
     overrides = ["optimizer=${oc.env:WHICH}", "tracking.mode=${oc.env:WHERE}"]
-    experiment = config.plan(ROOT, "config", overrides, multirun=False).experiment
+    experiment = plan.plan(ROOT, "config", overrides, multirun=False).experiment
     start = provenance.start_event(
         experiment, provenance.Identity("1", None, "a name", overrides), ROOT
     )

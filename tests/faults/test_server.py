@@ -18,7 +18,7 @@ import pytest
 import uploads
 from proxy import Proxy, proxy
 
-from experiments import journal
+from experiments.runs import journal
 
 pytestmark = pytest.mark.process
 

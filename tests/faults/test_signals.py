@@ -16,7 +16,7 @@ import scenes
 import uploads
 from programs import Ended, Running
 
-from experiments import journal, keeping
+from experiments.runs import checkpoints, journal
 
 pytestmark = pytest.mark.process
 
@@ -155,7 +155,9 @@ def test_at_any_step(
         seconds.append(taken)
         again = interrupted(ended, number, folder)
         run_id = journal.start_of(folder)["run_id"]
-        assert keeping.newest(folder, run_id, (folder / journal.FILE).stat().st_size) is not None
+        assert (
+            checkpoints.newest(folder, run_id, (folder / journal.FILE).stat().st_size) is not None
+        )
         if n % rounds(4, 2) == 0:
             assert programs.run(again, log=tmp_path / "again").status == 0
             assert scenes.same(scenes.outcome(folder), expected)
@@ -295,7 +297,7 @@ def test_a_second_signal_ends_at_once(
     assert taken < 0.5
     folder = programs.only_run(tmp_path / "runs")
     run_id = journal.start_of(folder)["run_id"]
-    assert keeping.newest(folder, run_id, (folder / journal.FILE).stat().st_size) is not None
+    assert checkpoints.newest(folder, run_id, (folder / journal.FILE).stat().st_size) is not None
 
 
 @pytest.mark.whole

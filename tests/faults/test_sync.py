@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import uploads
 
-from experiments import commands, journal
-from experiments.journal import Journal
+from experiments.cli import commands
+from experiments.runs import journal
+from experiments.runs.journal import Journal
 
 pytestmark = pytest.mark.process
 

@@ -8,7 +8,7 @@ import programs
 import pytest
 import scenes
 
-from experiments import journal
+from experiments.runs import journal
 
 pytestmark = pytest.mark.process
 

@@ -7,7 +7,7 @@ import psutil
 import pytest
 import uploads
 
-from experiments import address
+from experiments.tracking import address
 
 pytestmark = pytest.mark.process
 

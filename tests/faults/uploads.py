@@ -20,9 +20,9 @@ from typing import Any
 
 import psutil
 
-from experiments import journal
-from experiments.decimation import stride
-from experiments.journal import Journal
+from experiments.runs import journal
+from experiments.runs.journal import Journal
+from experiments.tracking.decimation import stride
 
 ROOT = Path(__file__).parents[2]
 QUIET = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore"}
@@ -34,9 +34,14 @@ SHORT = (
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(
     [
-        *("experiments.following", "experiments.syncing", "experiments.cli", "alembic.command"),
+        *(
+            "experiments.tracking.feed",
+            "experiments.tracking.sync",
+            "experiments.cli.main",
+            "alembic.command",
+        ),
         *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
-        *("sklearn.datasets", "experiments.snapshot"),
+        *("sklearn.datasets", "experiments.training.checkpoint"),
     ]
 )
 
@@ -80,7 +85,7 @@ def sync(
 
 def command(arguments: Sequence[str], cwd: str) -> int:
     """Run the `experiments` command in a folder; this is called in the started process."""
-    from experiments import commands
+    from experiments.cli import commands
 
     os.chdir(cwd)
     return commands.command(arguments)
@@ -88,7 +93,7 @@ def command(arguments: Sequence[str], cwd: str) -> int:
 
 def open_store(uri: str) -> int:
     """Open a store, and make it; this is called in the started process."""
-    from experiments.store import open_store
+    from experiments.tracking.store import open_store
 
     open_store(uri)
     return 0
@@ -96,9 +101,9 @@ def open_store(uri: str) -> int:
 
 def follow(folder: str, uri: str, word: str = "", patience: float = 600.0) -> int:
     """Upload as the uploader of a command that has ended; this is called in the started process."""
-    from experiments import following, uploader
+    from experiments.tracking import feed, uploader
 
-    following._PATIENCE = patience
+    feed._PATIENCE = patience
 
     source, sink = os.pipe()
     os.write(sink, word.encode())
@@ -132,7 +137,8 @@ def train(overrides: Sequence[str], result: str, pause: float, gate: str) -> int
     that the run does before the next one, without that in which the processor was another's.
     After 200 steps it waits until the file `gate` is there, if one is named.
     """
-    from experiments import cli, engine
+    from experiments.cli import main
+    from experiments.training import engine
 
     gc.freeze()  # a trainer loads no MLflow, whose objects would take half a second to look through
     steps, times, last = engine.steps, [], 0.0
@@ -149,7 +155,7 @@ def train(overrides: Sequence[str], result: str, pause: float, gate: str) -> int
             yield step
 
     engine.steps = timed
-    status = cli.command(ROOT, overrides)
+    status = main.command(ROOT, overrides)
     ended = time.monotonic()
     facts = {"status": status, "times": times, "after": ended - last}
     Path(result).write_text(json.dumps(facts))
@@ -245,7 +251,9 @@ def uploaders(folder: Path) -> list[psutil.Process]:
             line = process.cmdline()
         except psutil.Error:
             continue
-        if "experiments.uploader" in line and any(text.startswith(str(folder)) for text in line):
+        if "experiments.tracking.uploader" in line and any(
+            text.startswith(str(folder)) for text in line
+        ):
             found.append(process)
     return found
 

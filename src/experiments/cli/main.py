@@ -1,0 +1,103 @@
+"""The command: compose, check, run, wait for the upload, and turn errors into exit statuses."""
+
+import logging
+import multiprocessing
+import os
+import secrets
+import signal
+import sys
+import time
+import warnings
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from hydra._internal.utils import get_args_parser
+
+from experiments.cli.calls import Call, carry_out
+from experiments.config import compose, sources
+from experiments.config.translation import translating
+from experiments.errors import ConfigError, ExperimentError, Interrupted, explained
+from experiments.plugin import discovery
+from experiments.process import secrecy, signals
+from experiments.process.secrecy import message
+from experiments.settings import TrackingMode
+from experiments.sweep import plan
+from experiments.tracking import launch
+
+
+def main(root: Path) -> None:
+    """Run the command line of `run.py` in the checkout `root`, and exit with its status."""
+    secrecy.guard_streams()
+    status = command(root, sys.argv[1:])
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    _end_workers()
+    os._exit(status)  # taking the interpreter down in order would cost another half second
+
+
+def _end_workers() -> None:
+    """Kill what is left of a loader's workers, which outlast the signals that end a command."""
+    if workers := multiprocessing.active_children():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would raise that they were killed
+    for worker in workers:
+        worker.kill()
+        worker.join()
+
+
+def command(root: Path, arguments: Sequence[str]) -> int:
+    """Run a command line, and return its exit status; an error is one line on stderr."""
+    secrecy.hide_environment(os.environ)
+    warnings.formatwarning = lambda text, *_, **__: f"warning: {text}\n"
+    logging.raiseExceptions = False  # a full disk would print a traceback for each line of the log
+    try:
+        with signals.raised():
+            return _dispatch(root, list(arguments), _options(arguments))
+    except Interrupted as interruption:
+        hints = getattr(interruption, "__notes__", [])
+        print("; ".join([str(interruption), *hints]), file=sys.stderr)
+        return interruption.status
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        told = explained(error)
+        print(f"error: {message(told)}", file=sys.stderr)
+        return told.status if isinstance(told, ExperimentError) else ExperimentError.status
+
+
+def _options(arguments: Sequence[str]) -> Namespace:
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign]  # it would print how to use each option
+    return parser.parse_args(arguments)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"{message}; python run.py --help lists the options and settings.")
+
+
+def _dispatch(root: Path, arguments: list[str], options: Namespace) -> int:
+    if options.experimental_rerun or options.config_path:
+        raise ConfigError("--experimental-rerun and --config-path are not supported here.")
+    name = options.config_name or "config"
+    run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    folders = sources.check(root, name, options.overrides, options.config_dir)
+    discovery.discover(root, folders)
+    compose.publish(root, run_id)
+    if options.help or options.hydra_help or options.cfg or options.info:
+        with translating():
+            carry_out(root, name, arguments, lambda _: None)
+        return 0
+    overrides = list(options.overrides)
+    if options.config_dir:
+        overrides.append(sources.searchpath(options.config_dir))
+    asked = plan.plan(root, name, overrides, multirun=options.multirun)
+    settings = asked.experiment.tracking
+    if settings.mode is TrackingMode.mlflow:
+        launch.check(launch.store(settings, root))
+    flags = [argument for argument in arguments if argument not in options.overrides]
+    call = Call(root, name, flags, options.overrides, run_id, asked)
+    if asked.experiment.resume is not None:
+        return call.resume()
+    return call.sweep() if asked.multirun else call.run()

@@ -1,0 +1,1 @@
+"""From a command line and `conf/` to a typed Experiment."""

@@ -1,0 +1,215 @@
+"""Refuse what a configuration would make Hydra run, before Hydra runs anything of it."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.config import limits
+from experiments.errors import options
+from experiments.process import secrecy
+from experiments.text import shortened
+
+_CORE = "hydra._internal.core_plugins."
+# The classes that Hydra may make of a configuration, by the only keys that may name them.
+TARGETS = {
+    "hydra.launcher._target_": {
+        f"{_CORE}basic_launcher.BasicLauncher",
+        "hydra_plugins.experiments_vectorized.VectorizedLauncher",
+    },
+    "hydra.sweeper._target_": {
+        f"{_CORE}basic_sweeper.BasicSweeper",
+        "hydra_plugins.experiments_jobs.JobsSweeper",
+        "hydra_plugins.experiments_optuna.OptunaSweeper",
+    },
+}
+# The sweepers that choose values of an interval.
+SAMPLING = {"hydra_plugins.experiments_optuna.OptunaSweeper"}
+_COMMON = {"class", "level", "formatter"}
+HANDLERS = {
+    "logging.StreamHandler": _COMMON | {"stream"},
+    "logging.FileHandler": _COMMON | {"filename", "mode", "encoding", "delay"},
+    "logging.NullHandler": _COMMON,
+}
+# The settings of Hydra that may refer to others: what they come to is checked as well.
+_MAY_REFER = re.compile(
+    r"hydra\.(run\.dir|sweep\.(dir|subdir)|job\.(override_dirname|id)|(hydra_)?help\..*"
+    r"|overrides\..*|runtime\..*|(job|hydra)_logging\.handlers\.[^.]+\.filename)"
+)
+_PARTS = ("run", "sweep", "launcher", "sweeper", "job", "overrides", "callbacks",
+          "hydra_logging", "job_logging")  # fmt: skip
+_SPECIAL = re.compile(r"_\w+_")  # keys by which Hydra makes objects
+_LOG_FILE = re.compile(
+    r"\$\{hydra[.:]runtime\.output_dir\}/([\w-]|\.(?!\.)|\$\{hydra\.job\.name\})+\.log"
+)
+_SUBFOLDER = re.compile(r"([\w=,+-]|\.(?!\.)|\$\{hydra[.:]job\.(num|id)\})+")
+_NAME = re.compile(r"[\w-][\w.-]{0,99}")
+_LEVELS = {"CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET"}
+_STREAMS = {"ext://sys.stdout", "ext://sys.stderr"}
+_SECTIONS = {"formatters", "handlers", "loggers", "root", "version", "disable_existing_loggers"}
+
+
+def problems(cfg: DictConfig, lines: Sequence[str]) -> Iterator[str]:
+    """Yield what a composed configuration has that would run code or tell secrets, as one line.
+
+    `lines` are the settings of the command line that it was composed of.
+    """
+    raw: Any = OmegaConf.to_container(cfg, resolve=False)
+    limits.check_references({key: raw[key] for key in raw if key != "hydra"})
+    for line in lines:
+        yield from _password(line)
+    yield from _walk(raw)
+    hydra = raw["hydra"]
+    lost = [part for part in _PARTS if not isinstance(hydra.get(part), dict)]
+    for part in lost:
+        yield f"hydra.{part} is missing or no mapping; leave it to Hydra."
+    if not lost:
+        yield from _unsafe(hydra, lines)
+        yield from _malformed(hydra)
+        for part in ("hydra_logging", "job_logging"):
+            yield from _logging(hydra[part], f"hydra.{part}")
+
+
+def _walk(tree: Any, key: str = "") -> Iterator[str]:
+    """Yield what is wrong wherever it stands: keys that make objects, references, passwords."""
+    if isinstance(tree, (dict, list)):
+        for name, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            inner = f"{key}.{name}" if key else str(name)
+            allowed = TARGETS.get(inner, ())
+            if _SPECIAL.fullmatch(str(name)) and str(value) not in allowed:
+                told = shortened(str(value), 80)
+                yield f"{inner}={told}: it could run code. {options(told, allowed)}"
+            if not inner.startswith("hydra.overrides."):  # which repeat the command line
+                yield from _walk(value, inner)
+    elif isinstance(tree, str):
+        if "${" in tree and key.startswith("hydra.") and not _MAY_REFER.fullmatch(key):
+            yield f"{key}={shortened(tree, 80)}: it may not refer to another setting."
+        yield from _password(tree, f"{key}=")
+
+
+def _password(text: str, key: str = "") -> Iterator[str]:
+    if "://" in text and secrecy.has_password(text):
+        yield (
+            f"{key}{shortened(secrecy.without_password(text), 200)}: an address with a password "
+            "would be stored; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the "
+            "whole address as MLFLOW_TRACKING_URI."
+        )
+
+
+def _unsafe(hydra: Mapping[str, Any], lines: Sequence[str]) -> Iterator[str]:
+    """Yield the settings of Hydra that run code, reach the environment or evade these checks."""
+    for key in hydra["callbacks"]:
+        yield f"hydra.callbacks.{key}: it could run code. Allowed: none."
+    for part in ("launcher", "sweeper"):
+        if "_target_" not in hydra[part]:
+            yield f"hydra.{part}._target_ is missing; leave it to Hydra."
+    for part in ("env_copy", "env_set"):
+        if hydra["job"].get(part):
+            yield f"hydra.job.{part}: set variables of the environment before the command instead."
+    for key in hydra["sweeper"].get("params") or ():
+        if str(key).lstrip("+~").startswith(("hydra.", "hydra/")):
+            yield f"hydra.sweeper.params.{key}: a sweep may not change Hydra's own settings."
+    given = [hydra["overrides"].get(part) for part in ("hydra", "task")]
+    texts = [str(item) for items in given if isinstance(items, list) for item in items]
+    if sorted(texts) != sorted(lines):
+        yield "hydra.overrides: it is for Hydra to fill in."
+
+
+def _malformed(hydra: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the settings of Hydra that would fail, or write elsewhere, once a run has begun."""
+    name, folder = hydra["job"].get("name"), hydra["sweep"].get("subdir")
+    size, verbose = hydra["sweeper"].get("max_batch_size"), hydra.get("verbose")
+    if size is not None and not (isinstance(size, int) and size > 0):
+        yield f"hydra.sweeper.max_batch_size={size}: must be > 0."
+    most = hydra["launcher"].get("max_lanes", 1)
+    if not (isinstance(most, int) and most > 0):
+        yield f"hydra.launcher.max_lanes={most}: must be > 0."
+    if hydra.get("output_subdir") not in (None, ".hydra"):
+        yield f"hydra.output_subdir={hydra['output_subdir']}: must be .hydra or null."
+    if not _NAME.fullmatch(str(name)):
+        yield f"hydra.job.name={name}: must be a plain file name."
+    if not _SUBFOLDER.fullmatch(str(folder)):
+        number = "${hydra.job.num}"
+        yield f"hydra.sweep.subdir={folder}: must be a plain file name; {number} may be in it."
+    if not isinstance(verbose, (bool, str)) and not _all_text(verbose):
+        yield f"hydra.verbose={verbose}: must be true, false or a list of loggers."
+
+
+def _logging(section: Mapping[str, Any], key: str) -> Iterator[str]:
+    """Yield what is wrong with a configuration of Python's logging: it could make any object."""
+    for name in section.keys() - _SECTIONS:
+        yield f"{key}.{name}: {options(str(name), _SECTIONS)}"
+    if section.get("version") != 1 or "root" not in section:
+        yield f"{key}: it needs version=1, and a root."
+    kinds = {kind: section.get(kind) or {} for kind in ("formatters", "handlers", "loggers")}
+    if not all(isinstance(entries, dict) for entries in kinds.values()):
+        yield f"{key}: its formatters, handlers and loggers must be mappings."
+        return
+    checks: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
+        "formatters": _formatter,
+        "handlers": partial(_handler, formatters=kinds["formatters"]),
+        "loggers": partial(_logger, handlers=kinds["handlers"]),
+    }
+    if section["root"] is not None:
+        kinds["loggers"] = {**kinds["loggers"], "root": section["root"]}
+    for kind, entries in kinds.items():
+        for name, entry in entries.items():
+            if problem := checks[kind](entry) if isinstance(entry, dict) else "no mapping":
+                yield f"{key}.{kind}.{name}: {problem}"
+
+
+def _formatter(entry: Mapping[str, Any]) -> str | None:
+    style, allowed = entry.get("style", "%"), {"format", "datefmt", "style", "class"}
+    if entry.get("class", "logging.Formatter") != "logging.Formatter":
+        return f"class={entry['class']} might run code. Allowed: logging.Formatter."
+    if wrong := entry.keys() - allowed or ({"style"} if style not in ("%", "$") else set()):
+        return f"{min(wrong)}={entry[min(wrong)]}: {options(min(wrong), allowed)}"
+    try:
+        record = logging.makeLogRecord({"msg": "a message"})
+        logging.Formatter(entry.get("format"), entry.get("datefmt"), style).format(record)
+    except (KeyError, ValueError, TypeError) as error:
+        return f"format={entry.get('format')}: {type(error).__name__} {error}"
+    return None
+
+
+def _handler(entry: Mapping[str, Any], formatters: Mapping[str, Any]) -> str | None:
+    cls, file = str(entry.get("class")), str(entry.get("filename"))
+    if cls not in HANDLERS:
+        return f"class={cls} might run code. {options(cls, HANDLERS)}"
+    if wrong := entry.keys() - HANDLERS[cls]:
+        return f"{min(wrong, key=str)}: {options(str(min(wrong, key=str)), HANDLERS[cls])}"
+    if cls == "logging.FileHandler" and not _LOG_FILE.fullmatch(file):
+        return f"filename={file}: must be ${{hydra.runtime.output_dir}}/NAME.log."
+    given: dict[str, tuple[Any, set[Any]]] = {
+        "level": (str(entry.get("level") or "INFO"), _LEVELS),
+        "formatter": (entry.get("formatter"), {None, *formatters}),
+        "stream": (entry.get("stream"), {None, *_STREAMS}),
+        "mode": (entry.get("mode", "a"), {"a", "w"}),
+        "encoding": (entry.get("encoding"), {None, "utf-8"}),
+        "delay": (entry.get("delay", False), {True, False}),
+    }
+    return _not_allowed(given)
+
+
+def _logger(entry: Mapping[str, Any], handlers: Mapping[str, Any]) -> str | None:
+    if wrong := entry.keys() - {"level", "handlers", "propagate"}:
+        return f"{min(wrong, key=str)}: Allowed: handlers, level, propagate."
+    named = entry.get("handlers") or []
+    if not _all_text(named) or set(named) - handlers.keys():
+        return f"handlers={named}: {options(str(named), handlers)}"
+    return _not_allowed({"level": (str(entry.get("level") or "INFO"), _LEVELS)})
+
+
+def _not_allowed(given: Mapping[str, tuple[Any, set[Any]]]) -> str | None:
+    """Say which of some values is none of those that it may be."""
+    for name, (value, allowed) in given.items():
+        if isinstance(value, (dict, list)) or value not in allowed:
+            return f"{name}={value}: {options(str(value), map(str, allowed - {None}))}"
+    return None
+
+
+def _all_text(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

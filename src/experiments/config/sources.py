@@ -1,0 +1,139 @@
+"""Where configuration is read from: YAML files of a bounded size, in folders and nowhere else."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig, EnumNode, Node, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from omegaconf.resolvers import oc
+from yaml import YAMLError
+
+from experiments.config import limits
+from experiments.errors import ConfigError
+from experiments.plugin import registry
+from experiments.process import secrecy
+
+_SEARCHPATH = "hydra.searchpath"
+
+
+class BoundedFiles(FileConfigSource):
+    """A folder whose YAML files are checked before they are read."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Return a file's configuration; raise ConfigError where it is too large or no YAML."""
+        path = Path(self.path, self._normalize_file_name(config_path))
+        if path.exists():
+            _check(path)
+        return super().load_config(config_path)
+
+
+def bound() -> None:
+    """Let Hydra read YAML files by `BoundedFiles` only."""
+    Plugins.instance()  # registers Hydra's own sources, once
+    SourcesRegistry.instance().types[BoundedFiles.scheme()] = BoundedFiles
+
+
+def check(root: Path, name: str, lines: Sequence[str], folder: str | None = None) -> list[str]:
+    """Check where a command line reads from, before it is composed; return its plugins' folders.
+
+    `folder` is that of `--config-dir`. Raises ConfigError.
+    """
+    limits.check_lines([*lines, name, folder or ""])
+    _check_folders("--config-dir ", [] if folder is None else [folder])
+    for line in lines:
+        secrecy.hide_uri(line)
+    primary = _primary(root, name)
+    searched, plugin_path = (_plain(primary, key) for key in (_SEARCHPATH, "plugin_path"))
+    for override in _parsed(lines, (_SEARCHPATH, "plugin_path")):
+        if override.key_or_group == _SEARCHPATH:
+            searched = override.value()
+        else:
+            plugin_path = override.value()
+    places = _strings(searched, _SEARCHPATH)
+    if folder is not None and places:
+        raise ConfigError(f"--config-dir and {_SEARCHPATH} both name folders; use one of them.")
+    for place in places:
+        if "://" in place and not place.startswith("file://"):
+            raise ConfigError(f"{_SEARCHPATH}={place}: only a folder is read, as file://FOLDER.")
+    folders = _strings(plugin_path, "plugin_path")
+    _check_folders("plugin_path=", folders)
+    return folders
+
+
+def searchpath(folder: str) -> str:
+    """Return the setting that stands for `--config-dir`."""
+    place = QuotedString(f"file://{Path(folder).resolve()}", Quote.single)
+    return f"{_SEARCHPATH}=[{place.with_quotes()}]"
+
+
+def environment(key: str, *default: Any, _node_: Node) -> Any:
+    """Return a variable of the environment, which is hidden unless it is one of our names."""
+    value = oc.env(key, *default)
+    known = _node_.enum_type.__members__ if isinstance(_node_, EnumNode) else ()
+    names = {name for kind in registry.KINDS for name in registry.plugins(kind)}
+    if key in os.environ and value not in known and value not in names:
+        secrecy.hide(os.environ[key], f"${{oc.env:{key}}}")
+    return value
+
+
+def _primary(root: Path, name: str) -> DictConfig:
+    """Return the file of `conf/` that composing starts from, or nothing where there is none."""
+    path = root / "conf" / BoundedFiles._normalize_file_name(name)
+    if not path.is_file():
+        return OmegaConf.create()
+    _check(path)
+    try:
+        found = OmegaConf.load(path)
+    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise ConfigError(f"{path} is no configuration: {error}") from error
+    return found if isinstance(found, DictConfig) else OmegaConf.create()
+
+
+def _parsed(lines: Sequence[str], keys: Sequence[str]) -> list[Override]:
+    """Parse the settings of some keys; what is no setting is told when all are parsed."""
+    found = []
+    for line in lines:
+        if line.lstrip("+~").partition("=")[0].partition("@")[0] in keys:
+            try:
+                found.append(OverridesParser.create().parse_override(line))
+            except (HydraException, ValueError):
+                continue
+    return found
+
+
+def _check_folders(key: str, folders: Sequence[str]) -> None:
+    for folder in folders:
+        try:
+            there = Path(folder).expanduser().is_dir()
+        except (OSError, RuntimeError):  # of a name too long, of a user who does not exist
+            there = False
+        if not there:
+            raise ConfigError(f"{key}{folder} is no folder.")
+
+
+def _check(path: Path) -> None:
+    try:
+        limits.check_yaml(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+
+
+def _plain(config: DictConfig, key: str) -> Any:
+    value = OmegaConf.select(config, key, throw_on_missing=False)
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+
+def _strings(value: Any, key: str) -> list[str]:
+    items = [] if value is None else [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise ConfigError(f"{key}={value}: give it as a list, {key}=[FOLDER].")
+    return items

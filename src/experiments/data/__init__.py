@@ -1,0 +1,1 @@
+"""Batches of a data set, in an order that the seed decides."""

@@ -1,0 +1,180 @@
+"""What a plugin of each kind is and does.
+
+torch is imported for types alone: the process that uploads results starts without it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from experiments.plugin.bounds import number
+from experiments.plugin.spec import (
+    DataSpec,
+    MemoryFormat,
+    Network,
+    Parameter,
+    Precision,
+    Splits,
+    State,
+    Task,
+    Unit,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from experiments.plugin.draws import Draws
+
+
+@dataclass(kw_only=True, slots=True)
+class Plugin(ABC):  # noqa: B024 - each kind adds its own abstract methods
+    """A registered class whose fields are its configuration."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Dataset(Plugin):
+    """Gives the train, val and test splits.
+
+    `resident` splits are kept in memory and moved to the device once; otherwise a DataLoader feeds
+    them batch by batch.
+    """
+
+    resident: bool = True
+
+    @abstractmethod
+    def load(self) -> Splits:
+        """Return the splits; raise DataError where they are missing or damaged."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Model(Plugin):
+    """Gives a network with fresh parameters, drawn from torch's default generator."""
+
+    @abstractmethod
+    def build(self, spec: DataSpec) -> nn.Module | Network:
+        """Return the network; raise ValueError where it cannot take such inputs."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Optimizer(Plugin):
+    """An elementwise update rule: it turns a gradient into the step that the loop subtracts."""
+
+    in_lanes: ClassVar[bool] = True  # whether it can be vectorized over runs
+
+    lr: float
+
+    def init(self, param: Tensor) -> State:
+        """Return the rule's memory before the first step."""
+        return {}
+
+    @abstractmethod
+    def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
+        """Return the step and the next state at step t = 1, 2, ...
+
+        Numbers among the fields are 0-d tensors here: use them by arithmetic, never in an `if`.
+        """
+
+
+@dataclass(kw_only=True, slots=True)
+class Transform(Plugin):
+    """Changes the gradient before the rule, or the step after it."""
+
+    in_lanes: ClassVar[bool] = True  # whether it can be vectorized over runs
+
+    def init(self, param: Tensor, layout: list[Parameter]) -> State:
+        """Return the transform's memory; `layout` says which part of `param` is what."""
+        return {}
+
+    def on_gradient(self, grad: Tensor, param: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the gradient that the rule sees, and the next state."""
+        return grad, state
+
+    def on_step(
+        self, step: Tensor, param: Tensor, state: State, lr: Tensor
+    ) -> tuple[Tensor, State]:
+        """Return the step that the loop subtracts, and the next state."""
+        return step, state
+
+
+@dataclass(kw_only=True, slots=True)
+class Augment(Plugin):
+    """Changes the items of a training batch at random, all at once and on the device."""
+
+    gives_shares: ClassVar[bool] = False  # for class targets, as shares [B, classes]
+
+    def check(self, spec: DataSpec) -> None:
+        """Raise ValueError where it cannot take such items."""
+
+    @abstractmethod
+    def __call__(
+        self, inputs: Tensor, targets: Tensor, draws: Draws, spec: DataSpec
+    ) -> tuple[Tensor, Tensor]:
+        """Return new inputs and targets from normalised inputs [B, *item] and targets [B].
+
+        Every random number comes from `draws`, so that an item is changed in the same way wherever
+        it is read. Class targets may become shares [B, classes].
+        """
+
+
+@dataclass(kw_only=True, slots=True)
+class Schedule(Plugin):
+    """A factor on a number of the rule, as a function of time, after a linear warm-up."""
+
+    warmup: float = number(0.0, at_least=0)
+    unit: Unit = Unit.epoch
+
+    @abstractmethod
+    def factor(self, time: Tensor, total: Tensor) -> Tensor:
+        """Return the factor at each `time` since the warm-up, of `total`, both in `unit`."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Loss(Plugin):
+    """The mean loss of a batch."""
+
+    tasks: ClassVar[frozenset[Task]]
+    takes_shares: ClassVar[bool] = False  # class targets as shares [B, classes], too
+
+    def fit(self, spec: DataSpec) -> Loss:
+        """Return the loss to use for such data."""
+        return self
+
+    @abstractmethod
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return a scalar from outputs [B, classes] or [B, 1] and targets [B]."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Metric(Plugin):
+    """A figure of merit made of statistics that add up over batches."""
+
+    tasks: ClassVar[frozenset[Task]]
+    default: ClassVar[bool] = False
+    higher_is_better: ClassVar[bool] = True
+
+    @abstractmethod
+    def statistics(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return a batch's sums, as a vector."""
+
+    @abstractmethod
+    def value(self, total: Tensor) -> Tensor:
+        """Return the scalar that the added statistics stand for."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Device(Plugin):
+    """Where tensors live and in which precision they are multiplied."""
+
+    precision: Precision = Precision.fp32
+    threads: int | None = number(None, at_least=1)
+    deterministic: bool = False
+    memory_format: MemoryFormat = MemoryFormat.auto
+    compile: bool = False  # the steps of training become one program, by inductor
+    graph: bool = False  # the steps become one CUDA graph
+
+    @abstractmethod
+    def find(self) -> torch.device:
+        """Return the torch device; raise ConfigError where it is not there."""

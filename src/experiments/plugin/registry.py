@@ -1,0 +1,86 @@
+"""Every plugin by kind and name."""
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable
+from typing import TypeVar, dataclass_transform
+
+from experiments.errors import ConfigError, options
+from experiments.plugin import kinds
+from experiments.plugin.kinds import Plugin
+
+P = TypeVar("P", bound=Plugin)
+
+KINDS: dict[str, type[Plugin]] = {
+    "dataset": kinds.Dataset,
+    "model": kinds.Model,
+    "optimizer": kinds.Optimizer,
+    "device": kinds.Device,
+    "loss": kinds.Loss,
+    "schedule": kinds.Schedule,
+    "metric": kinds.Metric,
+    "transform": kinds.Transform,
+    "augment": kinds.Augment,
+}
+
+# It stands in command lines, in files' names and in dotted keys.
+_NAME = re.compile(r"\w[\w-]{0,99}")
+_plugins: dict[str, dict[str, type[Plugin]]] = {kind: {} for kind in KINDS}
+_names: dict[type[Plugin], str] = {}
+
+
+@dataclass_transform(kw_only_default=True)
+def register(name: str) -> Callable[[type[P]], type[P]]:
+    """Make the class a dataclass and file it under its kind and `name`.
+
+    Raises ConfigError where another file has taken the name or it is no plain one, TypeError where
+    the class derives from no kind's base class.
+    """
+
+    def file(cls: type[P]) -> type[P]:
+        plugin = dataclasses.dataclass(kw_only=True, slots=True)(cls)
+        kind = kind_of(plugin)
+        if not _NAME.fullmatch(name):
+            told = f"{kind}={name!a} of {source(plugin)}"
+            raise ConfigError(f"{told}: a plugin's name is made of letters, digits, _ and -.")
+        taken = _plugins[kind].get(name)
+        if taken is not None and source(taken) != source(plugin):
+            raise ConfigError(
+                f"Two plugins are called {kind}={name}: {source(taken)} and {source(plugin)}."
+            )
+        _plugins[kind][name] = plugin
+        _names[plugin] = name
+        return plugin
+
+    return file
+
+
+def kind_of(plugin: type[Plugin]) -> str:
+    """Name the kind whose base class the plugin derives from."""
+    for kind, base in KINDS.items():
+        if issubclass(plugin, base):
+            return kind
+    raise TypeError(f"{plugin.__name__} derives from none of: {', '.join(KINDS)}.")
+
+
+def name_of(plugin: type[Plugin]) -> str:
+    """Return the name that a plugin is registered by."""
+    return _names[plugin]
+
+
+def plugins(kind: str) -> dict[str, type[Plugin]]:
+    """Return the plugins of a kind by name."""
+    return dict(_plugins[kind])
+
+
+def lookup(kind: str, name: str) -> type[Plugin]:
+    """Return a plugin by name, or raise ConfigError with the nearest one."""
+    if name not in _plugins[kind]:
+        raise ConfigError(f"There is no {kind}={name}; {options(name, _plugins[kind])}")
+    return _plugins[kind][name]
+
+
+def source(plugin: type[Plugin]) -> str:
+    """Return the file that defines a plugin."""
+    return inspect.getfile(plugin)

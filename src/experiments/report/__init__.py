@@ -1,0 +1,1 @@
+"""Plain values as tables, figures and pages; no session, no run."""

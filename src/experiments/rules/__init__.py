@@ -1,0 +1,1 @@
+"""Gradients into steps: flat parameters, numbers, schedules, the rule."""

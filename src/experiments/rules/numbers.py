@@ -1,0 +1,45 @@
+"""The numbers of a plugin as tensors, so that schedules and lanes change values and not code."""
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import torch
+
+from experiments.plugin.kinds import Plugin
+from experiments.plugin.spec import Tensors
+
+P = TypeVar("P", bound=Plugin)
+
+
+def numbers(plugins: Sequence[Plugin], device: torch.device) -> Tensors:
+    """Return the float fields of one plugin as 0-d tensors, or of K lanes' plugins as [K].
+
+    They are float64 where the device has it: it leaves the dtype of float32 parameters alone, and
+    keeps terms such as a bias correction exact.
+    """
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    rows = {
+        f: [getattr(plugin, f.name) for plugin in plugins] for f in dataclasses.fields(plugins[0])
+    }
+    return {
+        field.name: torch.tensor(row if len(row) > 1 else row[0], dtype=dtype, device=device)
+        for field, row in rows.items()
+        if any(_is_number(field, value) for value in row)
+    }
+
+
+def filled(plugin: P, values: Tensors) -> P:
+    """Return a copy of the plugin with tensors in place of its numbers."""
+    twin = copy.copy(plugin)
+    for name, value in values.items():
+        setattr(twin, name, value)
+    return twin
+
+
+def _is_number(field: dataclasses.Field[Any], value: object) -> bool:
+    # Python takes lr=1 for a float, and so does the field; its type is a text where the plugin's
+    # file postpones the evaluation of annotations.
+    whole = isinstance(value, int) and field.type in (float, "float")
+    return isinstance(value, float) or whole

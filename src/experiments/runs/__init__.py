@@ -1,0 +1,1 @@
+"""A run on disk: journal, result, checkpoints, provenance."""

@@ -1,0 +1,214 @@
+"""A run's journal: the truth about it, in one append-only file of its folder.
+
+Each line is the CRC-32 of a JSON object, a space, and the object: `event`, `time` (milliseconds
+since 1970) and the event's own fields. Appending takes microseconds; MLflow is fed from the file by
+another process.
+
+| event      | fields                                                                            |
+|------------|-----------------------------------------------------------------------------------|
+| `start`    | `run_id`, `parent_id` or null, `experiment` of MLflow, `name`, `overrides`,       |
+|            | `tags`, `params`, `config`                                                        |
+| `metrics`  | `step`, `values`: name to number                                                  |
+| `series`   | `first`, `values`: name to the numbers of the steps first, first + 1, ...         |
+| `tags`     | `values`: name to text                                                            |
+| `dataset`  | `name`, `digest`, `source`, `profile` (text), `context` (`training`)              |
+| `artifact` | `path` in the run's folder, `folder` of the run's artifacts to put it in          |
+| `model`    | `path` of the checkpoint in the run's folder, `input_shape`, `outputs`, the       |
+|            | `module` of the model's plugin, and `code`, the folder that holds its source      |
+| `end`      | `status`: FINISHED, FAILED or KILLED                                              |
+| `resume`   | `step` after which the run goes on, though it had ended or died                   |
+"""
+
+import errno
+import fcntl
+import json
+import math
+import os
+import time
+import weakref
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from experiments.errors import ConfigError
+from experiments.process import secrecy
+from experiments.runs.tracker import Tracker
+
+FILE = "journal.jsonl"
+NUMBERS = ("metrics", "series")  # the events that hold numbers of steps
+MEASURED = ("seconds", "system/")  # what numbers' names begin with that differ each time
+# The fields whose words are ours, which stay even where one is also hidden somewhere else.
+_OWN = {"event", "run_id", "parent_id", "status", "path", "folder", "module", "code"}
+Event = dict[str, Any]
+
+
+class Journal(Tracker):
+    """Appends events to the journal of a run's folder, which it locks while the run lives.
+
+    Raises ConfigError where another process writes there, where there is a run already, or, to
+    `resume`, where there is none. After a resume the numbers that are already there are compared
+    with those that come again, and not appended.
+    """
+
+    def __init__(self, folder: Path, *, resume: bool = False) -> None:
+        self.folder = folder
+        path = folder / FILE
+        try:
+            self._file = path.open("r+b" if resume else "xb", buffering=0)
+        except FileExistsError:
+            held = is_held(folder)
+            hint = "is busy: another process runs in it" if held else "already holds a run"
+            raise ConfigError(f"The folder {folder} {hint}; name another.") from None
+        except FileNotFoundError:
+            raise ConfigError(f"The folder {folder} holds no run: it has no {FILE}.") from None
+        if not _locked(self._file):
+            self._file.close()
+            raise ConfigError(f"The folder {folder} is busy: another process runs in it.")
+        _open.add(self)
+        self.dropped = self._cut() if resume else 0  # damaged bytes after the last good record
+        self._known: dict[tuple[str, int], float] = {}
+        self.difference = ""  # the first number that came again otherwise than before
+
+    def add(self, event: str, **fields: Any) -> None:
+        """Append one event, whole, in one write."""
+        if self._known and event in NUMBERS:
+            fields = self._new(event, fields)
+            if not fields["values"]:
+                return
+        line = encode({"event": event, "time": time.time_ns() // 1_000_000, **fields})
+        if (written := self._file.write(line)) < len(line):
+            self._file.truncate(self._file.seek(-written, os.SEEK_CUR))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+
+    def position(self) -> int:
+        """Return the number of bytes written so far."""
+        return self._file.tell()
+
+    def expect(self, step: int, looked: int) -> None:
+        """Take the numbers of a step and later ones, of losses after `looked`, as to come again."""
+        for event, _ in read(self.path):
+            if event["event"] in NUMBERS:
+                first = step if event["event"] == "metrics" else looked + 1
+                self._known |= {(name, t): value for name, t, value in points(event) if t >= first}
+
+    def sync(self) -> None:
+        """Wait until all that was appended is on the disk."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file, which gives the folder free."""
+        self._file.close()
+
+    @property
+    def path(self) -> Path:
+        """The journal's file."""
+        assert self.folder is not None
+        return self.folder / FILE
+
+    def _cut(self) -> int:
+        """Go to the end of the last good record, and return how many bytes stood after it."""
+        good = max((offset for _, offset in read(self.path)), default=0)
+        rest = self._file.seek(0, os.SEEK_END) - good
+        self._file.seek(good)
+        self._file.truncate()
+        return rest
+
+    def _new(self, event: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields without the numbers that are known, having compared those."""
+        if event == "metrics":
+            step, values = fields["step"], fields["values"]
+            new = {n: v for n, v in values.items() if not self._is_known(n, step, v)}
+            return {"step": step, "values": new}
+        first: int = fields["first"]
+        ((name, series),) = fields["values"].items()
+        known = [self._is_known(name, step, v) for step, v in enumerate(series, start=first)]
+        skip = known.index(False) if False in known else len(known)
+        new = {name: series[skip:]} if skip < len(series) else {}
+        return {"first": first + skip, "values": new}
+
+    def _is_known(self, name: str, step: int, value: float) -> bool:
+        before = self._known.pop((name, step), None)
+        if before is None:
+            return False
+        same = before == value or (math.isnan(before) and math.isnan(value))
+        if not same and not self.difference and not name.startswith(MEASURED):
+            self.difference = f"{name} at step {step} is {value!r}, and was {before!r}"
+        return True
+
+
+# A forked child, such as a loader's worker, would hold the locks of its parent's journals.
+_open: "weakref.WeakSet[Journal]" = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for journal in _open:
+        journal.close()
+
+
+os.register_at_fork(after_in_child=_close_all)
+
+
+def _locked(file: IO[bytes]) -> bool:
+    """Lock a journal, which a process that only asks whether it is held has for a moment too."""
+    for pause in (0.0, 0.02, 0.05, 0.1):
+        time.sleep(pause)
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
+
+
+def is_held(folder: Path) -> bool:
+    """Say whether a process is writing the journal of a run's folder."""
+    with (folder / FILE).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def encode(event: Event) -> bytes:
+    """Return an event as a line."""
+    text = json.dumps(event, separators=(",", ":"))
+    if secrecy.is_in(text):
+        told = {key: value if key in _OWN else secrecy.clean(value) for key, value in event.items()}
+        text = json.dumps(told, separators=(",", ":"))
+    line = text.encode()
+    return b"%08x %s\n" % (zlib.crc32(line), line)
+
+
+def read(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
+    """Yield each whole event from a byte offset on, with the offset after it.
+
+    Stops before a line that is incomplete or whose checksum does not fit.
+    """
+    with path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            checksum, _, text = line.rstrip(b"\n").partition(b" ")
+            if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
+                return
+            offset += len(line)
+            yield json.loads(text), offset
+
+
+def points(event: Event) -> Iterator[tuple[str, int, float]]:
+    """Yield name, step and value of every number in an event that holds numbers."""
+    for name, values in event["values"].items():
+        if event["event"] == "metrics":
+            yield name, event["step"], values
+            continue
+        for step, value in enumerate(values, start=event["first"]):
+            yield name, step, value
+
+
+def start_of(folder: Path) -> Event:
+    """Return the first event of a run; raise ConfigError where the folder holds none."""
+    try:
+        event, _ = next(read(folder / FILE))
+    except (OSError, StopIteration):
+        raise ConfigError(f"The folder {folder} holds no run that could be read.") from None
+    return event

@@ -1,0 +1,215 @@
+"""Which jobs of a sweep may train together: those that differ in numbers alone."""
+
+import copy
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from experiments.errors import ConfigError
+from experiments.plugin import bounds, registry
+from experiments.plugin.kinds import Optimizer, Plugin, Transform
+from experiments.plugin.spec import Precision
+from experiments.settings import Experiment
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_KEY = re.compile(r"\w+(\.[\w-]+)*")
+# The plugins every number of which may differ, as a rule's numbers are tensors in any run.
+_RULE = ("optimizer", "schedule", "schedules", "transform")
+# Those whose numbers may differ where a field says so.
+_DECLARED = ("loss", "model")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run of a sweep: its number, and the overrides that make it."""
+
+    number: int
+    overrides: Sequence[str]
+
+
+@dataclass(kw_only=True, slots=True)
+class Together:
+    """Jobs of the same structure; `experiments` has one for each, `common` what they share."""
+
+    common: list[str]
+    jobs: list[Job] = field(default_factory=list)
+    experiments: list[Experiment] = field(default_factory=list)
+    numbers: list[dict[str, float]] = field(default_factory=list)  # of each job what differs
+
+    def add(self, job: Job, experiment: Experiment, numbers: dict[str, float]) -> None:
+        """Add a job."""
+        self.jobs.append(job)
+        self.experiments.append(experiment)
+        self.numbers.append(numbers)
+
+    def part(self, places: Sequence[int]) -> "Together":
+        """Return some of the jobs."""
+        part = Together(common=self.common)
+        for place in places:
+            part.add(self.jobs[place], self.experiments[place], self.numbers[place])
+        return part
+
+
+Composer = Callable[[Sequence[str]], tuple[Experiment, dict[str, Any]]]
+
+
+def grouped(
+    jobs: Sequence[Job], compose: Composer
+) -> tuple[list[Together], dict[int, ConfigError]]:
+    """Put jobs together that differ in numbers alone, and name those that do not compose.
+
+    `compose` gives the experiment of overrides, and its settings as plain data with references.
+    """
+    compose = cache(compose)  # of a group's first job it is asked for twice
+    groups: dict[tuple[str, ...], Together] = {}
+    known: dict[tuple[str, ...], Mapping[str, dataclasses.Field[Any]]] = {}
+    bases: dict[tuple[str, ...], tuple[Experiment, dict[str, Any]]] = {}
+    wrong: dict[int, ConfigError] = {}
+    for job in jobs:
+        given = dict(_candidates(job.overrides))
+        outline = _outline(job.overrides, given)
+        try:
+            if outline not in known:
+                first = compose(tuple(job.overrides))
+                known[outline] = _free(*first)
+            numbers = {key: v for key, v in given.items() if _is_free(key, v, known[outline])}
+            common = _without(job.overrides, numbers)
+            key = (*common, *sorted(numbers))
+            if key not in bases:
+                bases[key] = compose(tuple(job.overrides))
+                groups[key] = Together(common=common)
+            experiment = _varied(bases[key][0], numbers, known[outline])
+        except ConfigError as error:
+            wrong[job.number] = error
+            continue
+        groups[key].add(job, experiment, numbers)
+    return [group for group in groups.values() if group.jobs], wrong
+
+
+def varying(
+    base: Experiment, plain: Mapping[str, Any]
+) -> Callable[[Mapping[str, float]], Experiment | None]:
+    """Return the function that gives an experiment other numbers.
+
+    It returns None where runs may not differ in them, and raises ConfigError where one is wrong.
+    """
+    fields = _free(base, plain)
+
+    def vary(numbers: Mapping[str, float]) -> Experiment | None:
+        return None if numbers.keys() - fields.keys() else _varied(base, numbers, fields)
+
+    return vary
+
+
+def number(line: str) -> dict[str, float]:
+    """Return the number that an override gives a setting, by its key; none where it gives none."""
+    return dict(_candidates([line]))
+
+
+def obstacle(experiment: Experiment) -> str | None:
+    """Say which setting keeps a run from training with others, or None."""
+    if experiment.time_limit is not None:
+        return "time_limit: the others would take of its time"
+    if experiment.device.precision is Precision.fp16:
+        return "device.precision=fp16: its loss scale is of one run"
+    if not experiment.dataset.resident or experiment.data.workers:
+        return "dataset.resident=false or data.workers: a loader feeds it"
+    parts: list[Optimizer | Transform] = [experiment.optimizer, *experiment.transform.values()]
+    for plugin in parts:
+        if not plugin.in_lanes:
+            return f"{registry.name_of(type(plugin))} cannot be vectorized over runs"
+    return None
+
+
+def _is_free(key: str, value: float, fields: Mapping[str, dataclasses.Field[Any]]) -> bool:
+    """Say whether runs may differ in a number; a model may leave out what it has none of."""
+    return key in fields and not (key.startswith("model.") and value == 0)
+
+
+def _candidates(overrides: Sequence[str]) -> Iterator[tuple[str, float]]:
+    """Yield the overrides that set a key to a number; of one key the last counts."""
+    for text in overrides:
+        key, _, value = text.partition("=")
+        if _KEY.fullmatch(key) and _NUMBER.fullmatch(value):
+            yield key, float(value) if re.search(r"[.eE]", value) else int(value)
+
+
+def _outline(overrides: Sequence[str], given: Mapping[str, float]) -> tuple[str, ...]:
+    """Return overrides with numbers left out, which decide what kind of plugins there are."""
+    return tuple(t.partition("=")[0] if t.partition("=")[0] in given else t for t in overrides)
+
+
+def _without(overrides: Sequence[str], numbers: Mapping[str, float]) -> list[str]:
+    return [text for text in overrides if text.partition("=")[0] not in numbers]
+
+
+def _free(experiment: Experiment, plain: Mapping[str, Any]) -> dict[str, dataclasses.Field[Any]]:
+    """Return the fields by key in which runs may differ that train together.
+
+    One that another setting refers to is none of them.
+    """
+    found = {"seed": next(f for f in dataclasses.fields(Experiment) if f.name == "seed")}
+    for name in (*_RULE, *_DECLARED):
+        part = getattr(experiment, name)
+        plugins = part if isinstance(part, dict) else {"": part}
+        for own, plugin in plugins.items():
+            prefix = f"{name}.{own}." if own else f"{name}."
+            found |= {f"{prefix}{f.name}": f for f in _fields(plugin, name)}
+    references = " ".join(_references(plain))
+    return {key: f for key, f in found.items() if key not in references}
+
+
+def _fields(plugin: Plugin, kind: str) -> Iterator[dataclasses.Field[Any]]:
+    for one in dataclasses.fields(plugin):
+        declared = kind in _RULE or one.metadata.get("lanes", False)
+        if declared and one.type in (float, "float") and not one.name.startswith("_"):
+            yield one
+
+
+def _references(plain: Any) -> Iterator[str]:
+    if isinstance(plain, dict | list):
+        for value in plain.values() if isinstance(plain, dict) else plain:
+            yield from _references(value)
+    elif isinstance(plain, str) and "${" in plain:
+        yield plain
+
+
+def _varied(
+    base: Experiment, numbers: Mapping[str, float], fields: Mapping[str, dataclasses.Field[Any]]
+) -> Experiment:
+    """Return an experiment with other numbers; raise ConfigError where one is not allowed."""
+    experiment = copy.copy(base)
+    for key, value in numbers.items():
+        own = fields[key]
+        if problem := bounds.problem(own, value):
+            raise ConfigError(f"{key}={value:g}: {problem}.")
+        number = value if own.type in (int, "int") else float(value)
+        _set(experiment, key.split("."), number, key)
+    return experiment
+
+
+def _set(owner: Any, path: Sequence[str], number: float, key: str) -> None:
+    """Set a number below an experiment, in copies of all that it stands in."""
+    name, *rest = path
+    if not rest:
+        setattr(owner, name, number)
+        return
+    inner = getattr(owner, name)
+    if isinstance(inner, dict):
+        inner = dict(inner)
+        setattr(owner, name, inner)
+        name, *rest = rest
+        inner[name] = _replaced(inner[name], rest, number, key)
+    else:
+        setattr(owner, name, _replaced(inner, rest, number, key))
+
+
+def _replaced(plugin: Any, path: Sequence[str], number: float, key: str) -> Any:
+    (name,) = path
+    try:
+        return dataclasses.replace(plugin, **{name: number})
+    except (ValueError, TypeError) as error:  # of the plugin's own __post_init__
+        raise ConfigError(f"{key.rpartition('.')[0]}: {error}") from error

@@ -1,0 +1,146 @@
+"""The run that stands for a whole sweep: its leaderboard and its page."""
+
+import csv
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from experiments.report import figures
+from experiments.report.sweep import curves, heatmap, parallel
+from experiments.report.sweep.outcomes import swept
+from experiments.report.tables import markdown_table, text_table
+from experiments.runs import provenance, results
+from experiments.runs.journal import Journal
+from experiments.runs.provenance import Identity
+from experiments.settings import Experiment
+from experiments.sweep import leaderboard
+from experiments.sweep.leaderboard import Job, label
+from experiments.training.resume import sweep_config
+
+_SHOWN = 20  # rows of a table on a page or a screen; the files have all
+_AXES = 6  # settings that each have a figure
+log = logging.getLogger(__name__)
+
+
+class Sweep:
+    """A parent run, from before the first job to after the last."""
+
+    def __init__(
+        self, experiment: Experiment, tracker: Journal, identity: Identity, root: Path
+    ) -> None:
+        self._tracker, self._arguments = tracker, ["-m", *identity.overrides]
+        if tracker.position():
+            tracker.add("resume", step=0)
+            return
+        config = sweep_config(identity.overrides)
+        tracker.add(
+            "start",
+            run_id=identity.run_id,
+            parent_id=None,
+            experiment=experiment.tracking.experiment,
+            name=identity.name,
+            overrides=list(identity.overrides),
+            params=config,
+            tags=provenance.tags(root, self._arguments),
+            config=config,
+        )
+        results.write_patch(tracker, root)
+
+    def close(self, status: str) -> None:
+        """Rank the jobs, best first, and end the parent run."""
+        assert self._tracker.folder is not None
+        jobs = leaderboard.read(self._tracker.folder)
+        try:
+            if jobs:
+                # Figures take seconds, in which whoever has interrupted a sweep would wait.
+                self._publish(jobs, draw=status != "KILLED")
+        finally:
+            self._tracker.add("end", status=status)
+            self._tracker.close()
+
+    def _publish(self, jobs: Sequence[Job], *, draw: bool) -> None:
+        header, rows = leaderboard.table(jobs)
+        parts = [f"{len(jobs)} jobs, best first", markdown_table(header, rows[:_SHOWN])]
+        if any(job.result.status != "unfinished" for job in jobs):
+            print(f"\n{text_table(header, rows[:_SHOWN])}", flush=True)
+            if more := rows[_SHOWN:]:
+                print(f"and {len(more)} more in {self._tracker.folder}/leaderboard.md", flush=True)
+        results.write(self._tracker, "leaderboard.md", markdown_table(header, rows))
+        self._write_csv("leaderboard.csv", _records(jobs))
+        header, rows = leaderboard.over_seeds(jobs)
+        if rows:
+            print(f"\n{text_table(header, rows[:_SHOWN])}", flush=True)
+            results.write(self._tracker, "over_seeds.md", markdown_table(header, rows))
+            self._write_csv("over_seeds.csv", [dict(zip(header, r, strict=True)) for r in rows])
+            parts += ["Over seeds", markdown_table(header, rows[:_SHOWN])]
+        print(flush=True)
+        best = jobs[0]
+        if best.result.status == "finished":
+            monitor, value = best.result.monitor, best.result.value
+            self._tracker.metrics(0, {f"best/{monitor}": value})
+            if draw:
+                self._draw(jobs, monitor)
+        parts.append(f"Again: `{provenance.command(self._arguments)}`")
+        self._tracker.add("tags", values={"mlflow.note.content": "\n\n".join(parts)})
+
+    def _write_csv(self, name: str, rows: Sequence[dict[str, object]]) -> None:
+        assert self._tracker.folder is not None
+        names = dict.fromkeys(name for row in rows for name in row)
+        with (self._tracker.folder / name).open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(names))
+            writer.writeheader()
+            writer.writerows(rows)
+        self._tracker.artifact(name)
+
+    def _draw(self, jobs: Sequence[Job], monitor: str) -> None:
+        assert self._tracker.folder is not None
+        folder = self._tracker.folder / "figures"
+        folder.mkdir(exist_ok=True)
+        for name in _figures(folder, jobs, monitor):
+            self._tracker.artifact(f"figures/{name}", "figures")
+
+
+def _figures(folder: Path, jobs: Sequence[Job], monitor: str) -> Iterator[str]:
+    """Draw a sweep's figures into a folder, and yield their names."""
+    outcomes = [job.outcome for job in jobs]
+    keys, higher = swept(outcomes), jobs[0].result.higher_is_better
+    bars = [(label(job), job.result.value) for job in jobs if job.result.status == "finished"]
+    figures.leaderboard_bars(folder / "leaderboard.png", bars, ylabel=monitor)
+    yield "leaderboard.png"
+    curves.learning_curves(folder / "curves.png", outcomes, ylabel=monitor, higher_is_better=higher)
+    yield "curves.png"
+    for key in keys[:_AXES]:
+        name = f"{monitor.rpartition('/')[2]}_by_{''.join(c if c.isalnum() else '_' for c in key)}"
+        curves.against(
+            folder / f"{name}.png", outcomes, key, ylabel=monitor, higher_is_better=higher
+        )
+        yield f"{name}.png"
+    if len(keys) == 2:
+        heatmap.heat_map(
+            folder / "heat_map.png",
+            outcomes,
+            (keys[0], keys[1]),
+            label=monitor,
+            higher_is_better=higher,
+        )
+        yield "heat_map.png"
+    if keys:
+        page = parallel.page(outcomes, label=monitor, higher_is_better=higher)
+        (folder / "parallel.html").write_text(page, encoding="utf-8")
+        yield "parallel.html"
+
+
+def _records(jobs: Sequence[Job]) -> list[dict[str, object]]:
+    """Return all that is known of each job, for a table that is read by programs."""
+    return [
+        {
+            "job": job.name,
+            **job.overrides,
+            "status": job.result.status,
+            "reason": job.result.reason,
+            "step": job.result.step,
+            "seconds": job.result.seconds,
+            **job.result.metrics,
+        }
+        for job in jobs
+    ]

@@ -1,0 +1,189 @@
+"""How many runs train together fastest, by measured throughput and within the memory."""
+
+import gc
+import itertools
+import logging
+import math
+import resource
+import statistics
+import sys
+import textwrap
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import torch
+
+from experiments.errors import is_out_of_memory
+from experiments.plugin import registry
+from experiments.settings import Experiment
+from experiments.sweep import groups
+from experiments.sweep.groups import Together
+from experiments.training import engine, lanes
+from experiments.training.loop import descend
+from experiments.training.session import Session, prepare
+
+FEWEST = 2  # runs that make a group
+_FIRST, _FACTOR = 16, 4  # lanes that are tried: 16, 64, 256, ...
+_SHORT = 2e-3  # seconds of a step alone, below which 64 are tried first
+_WARM_UP, _TIMED = 2, 3  # steps of each, and more while they take less than
+_LONG = 0.1  # seconds
+_CLEAR = 1.1  # times as long as with fewer lanes a step may seem to take: noise is no reason
+_SHARE = 0.05  # of the time that all runs take in turn, for which lanes are tried at most
+_FREE = 0.7  # of the free memory that lanes may take
+log = logging.getLogger(__name__)
+
+
+class Choice(NamedTuple):
+    """How many lanes a group has, 1 where its runs go one by one; and why not more."""
+
+    lanes: int
+    reason: str
+
+
+def choose(experiments: Sequence[Experiment], most: int, *, composing: float) -> Choice:
+    """Try some numbers of lanes for a few steps each, and return the fastest a run.
+
+    `composing` is the seconds that it takes to compose the settings of a run which goes alone.
+    """
+    with torch.random.fork_rng(devices=[]):
+        started = time.perf_counter()
+        single = prepare(experiments[0])
+        overhead = composing + time.perf_counter() - started  # of each run that goes alone
+        alone, overhead = _seconds(single), overhead / single.total_steps  # seconds of a step
+        room = _SHARE * len(experiments) * single.total_steps * (alone + overhead)
+        most = min(most, len(experiments))
+        best, fastest = 1, alone + overhead
+        for size in _sizes(most, _FIRST if alone > _SHORT else _FIRST * _FACTOR):
+            try:
+                seconds, memory = _measured(single, experiments[:size])
+            except Exception as error:  # whatever a model does that cannot be done in lanes
+                if is_out_of_memory(error):
+                    return Choice(best, f"{size} lanes are too many for the memory")
+                return Choice(best, _cause(experiments[0], error) if best == 1 else "")
+            found = (seconds + overhead) / size
+            if found < fastest * (_CLEAR if best > 1 else 1):
+                best, fastest = size, found
+            elif size > best > 1:
+                break
+            fitting = int(_FREE * _free_memory(single.device) / max(memory / size, 1))
+            if size * _FACTOR > fitting:
+                most = max(size, min(most, fitting))
+            if time.perf_counter() - started > room and best > 1:
+                break
+            if size >= most:
+                break
+    if best == 1:
+        told = f"a step takes {alone * 1e3:.3g} ms alone, and no less a run in lanes"
+        return Choice(1, told)
+    return Choice(best, "")
+
+
+def parts(
+    group: Together, most: int, *, probe: bool, composing: float
+) -> list[tuple[Together, str]]:
+    """Divide a group into as many lanes as are fastest; of each part say why it is one job."""
+    count = len(group.jobs)
+    if count < FEWEST:
+        return [(group, "no other job has the same settings but for numbers")] if count else []
+    reason = groups.obstacle(group.experiments[0])
+    if reason or most < FEWEST:
+        choice = Choice(1, reason or f"hydra.launcher.max_lanes={most}")
+    elif not probe:
+        choice = Choice(min(most, count), "")
+    else:
+        try:
+            choice = choose(group.experiments, most, composing=composing)
+        except Exception as error:  # which each job is to meet for itself
+            choice = Choice(1, textwrap.shorten(str(error) or type(error).__name__, 160))
+    parts = math.ceil(count / choice.lanes)
+    bounds = [count * n // parts for n in range(parts + 1)]
+    return [
+        (group.part(range(start, stop)), choice.reason)
+        for start, stop in itertools.pairwise(bounds)
+    ]
+
+
+def _sizes(most: int, first: int) -> list[int]:
+    tried = itertools.takewhile(lambda n: n < most, (first * _FACTOR**n for n in range(12)))
+    return [*tried, most]
+
+
+def _measured(single: Session, experiments: Sequence[Experiment]) -> tuple[float, float]:
+    """Return the seconds of a step of lanes, and the bytes that they take at most."""
+    gc.collect()
+    before = _reset_peak(single.device)
+    session = lanes.in_lanes(single, experiments)
+    seconds = _seconds(session)
+    lanes.evaluate(session, "val")
+    return seconds, max(0.0, _peak(single.device) - before)
+
+
+def _seconds(session: Session) -> float:
+    """Return the median of the seconds of some steps: what a busy machine takes, but for jolts."""
+    steps = descend(
+        session.model,
+        session.loss_fn,
+        session.rule,
+        session.params,
+        session.state,
+        engine.batches(session),
+    )
+    found: list[float] = []
+    begun = time.perf_counter()
+    for count in range(session.total_steps):
+        _wait(session.device)
+        started = time.perf_counter()
+        next(steps)
+        _wait(session.device)
+        ended = time.perf_counter()
+        if count >= min(_WARM_UP, session.total_steps - 1):
+            found.append(ended - started)
+        if count >= _WARM_UP + _TIMED and ended - begun > _LONG:
+            break
+    return statistics.median(found)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _free_memory(device: torch.device) -> float:
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    free = float(psutil.virtual_memory().available)
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        free = min(free, limit - psutil.Process().memory_info().vms)
+    return max(free, 0.0)
+
+
+def _reset_peak(device: torch.device) -> float:
+    """Forget the most memory that was in use, and return what is."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return float(torch.cuda.memory_allocated(device))
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # Linux resets VmHWM
+    return float(psutil.Process().memory_info().rss)
+
+
+def _peak(device: torch.device) -> float:
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        line = next(line for line in lines if line.startswith("VmHWM"))
+        return float(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def _cause(experiment: Experiment, error: Exception) -> str:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    model = registry.name_of(type(experiment.model))
+    return f"model={model} cannot train in lanes: {first[:160]}"

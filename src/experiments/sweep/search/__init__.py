@@ -1,0 +1,1 @@
+"""A sweep that looks for the best settings."""

@@ -1,0 +1,117 @@
+"""What the settings of a command line vary, and what they fix, for a search."""
+
+import math
+import re
+from collections.abc import Sequence
+
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    IntervalSweep,
+    Override,
+    ParsedElementType,
+    Quote,
+    QuotedString,
+    RangeSweep,
+    Transformer,
+)
+
+from experiments.config import limits
+from experiments.errors import ConfigError, options
+from experiments.sweep.search.space import Axis, Choice, Space, Span, exact
+
+# What needs no quotes to stay a name.
+_PLAIN = re.compile(r"(?!(?i:true|false|null|nan|inf)$)[A-Za-z_][A-Za-z0-9_.-]*")
+
+
+def separated(overrides: Sequence[Override]) -> tuple[Space, dict[str, str]]:
+    """Return what varies by its key, and the lines of what does not; raise ConfigError.
+
+    `a=interval(0,1)` is every number between, `a=int(interval(1,8))` the whole ones, both ends
+    included; `a=range(0,1,0.25)` leaves its end out; `a=x,y` and `a=choice(x,y)` are names.
+    Only `tag(log,...)` makes magnitudes as likely as each other: no interval is taken for one that
+    is logarithmic because its ends are far apart.
+    """
+    axes: dict[str, Axis] = {}
+    fixed: dict[str, str] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        axes.pop(key, None)  # a later setting of the same key wins
+        fixed.pop(key, None)
+        if not override.is_sweep_override():
+            fixed[key] = override.input_line or ""
+        elif override.is_hydra_override():
+            raise ConfigError(f"{key}: a sweep may not change Hydra's own settings.")
+        elif isinstance(axis := axis_of(override), str):
+            fixed[key] = f"{key}={axis}"
+        else:
+            axes[key] = axis
+    return dict(sorted(axes.items())), fixed
+
+
+def axis_of(override: Override) -> Axis | str:
+    """Return what a swept setting stands for; of a single value its text. Raise ConfigError."""
+    value, line = override.value(), override.input_line
+    if isinstance(value, IntervalSweep):
+        return _interval(value, line, log=_is_log(value.tags, line))
+    if isinstance(value, RangeSweep):
+        return _range(value, line, log=_is_log(value.tags, line))
+    if isinstance(value, ChoiceSweep):
+        value.shuffle = False  # the sampler decides the order
+        if _is_log(value.tags, line):
+            raise ConfigError(f"{line}: log is for numbers; write tag(log,interval(LOW,HIGH)).")
+    texts = tuple(dict.fromkeys(map(_text, override.sweep_iterator())))
+    if not texts:
+        raise ConfigError(f"{line}: there is nothing to sweep over.")
+    return Choice(texts) if len(texts) > 1 else texts[0]
+
+
+def _text(value: ParsedElementType) -> str:
+    """Return a value as it stands on a command line; Hydra leaves the quotes of names out."""
+    if isinstance(value, str) and not _PLAIN.fullmatch(value):
+        return QuotedString(value, Quote.single).with_quotes()
+    return Transformer.str(value)
+
+
+def _is_log(tags: set[str], line: str | None) -> bool:
+    if wrong := tags - {"log"}:
+        raise ConfigError(f"{line}: there is no tag {min(wrong)}; {options(min(wrong), ['log'])}")
+    return bool(tags)
+
+
+def _interval(sweep: IntervalSweep, line: str | None, *, log: bool) -> Span:
+    low, high = sweep.start, sweep.end
+    assert low is not None
+    assert high is not None
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ConfigError(f"{line}: an interval goes from a lower to a higher number.")
+    if not math.isfinite(high - low):
+        raise ConfigError(f"{line}: the interval is too wide for a number.")
+    if log and low <= 0:
+        raise ConfigError(f"{line}: a logarithmic interval begins above 0.")
+    whole = isinstance(low, int) and isinstance(high, int)
+    return Span(low, high, 1 if whole else None, log)
+
+
+def _range(sweep: RangeSweep, line: str | None, *, log: bool) -> Span | str:
+    start, stop, step = sweep.start or 0, sweep.stop or 0, sweep.step
+    count = _count(start, stop, step)
+    if count == 0:
+        raise ConfigError(f"{line}: there is nothing to sweep over.")
+    if count > limits.MOST_JOBS:
+        raise ConfigError(f"{line}: a range has at most {limits.MOST_JOBS} numbers.")
+    if not all(isinstance(number, int) for number in (start, stop, step)):
+        start, step = float(start), float(step)
+    last = Span(start, start, step).number(int(count) - 1)
+    if log and not (step == 1 and min(start, last) > 0 and isinstance(step, int)):
+        raise ConfigError(f"{line}: log is for intervals, and for whole numbers above 0, step 1.")
+    if count == 1:
+        return repr(start)
+    return Span(min(start, last), max(start, last), abs(step), log)
+
+
+def _count(start: float, stop: float, step: float) -> float:
+    """Return how many numbers a range has, by what is written: its end is never one of them."""
+    first, end, width = exact(start), exact(stop), exact(step)
+    if not (first.is_finite() and end.is_finite() and width.is_finite()) or width == 0:
+        return math.inf
+    return max(0, math.ceil((end - first) / width))

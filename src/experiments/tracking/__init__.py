@@ -1,0 +1,1 @@
+"""The way of journals into MLflow."""

@@ -1,0 +1,177 @@
+"""Upload the runs of a command while they are made, and what earlier commands left."""
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from experiments.errors import ConfigError, DataError
+from experiments.runs import journal
+from experiments.tracking import address, leftovers, pipes
+from experiments.tracking.client import Client
+from experiments.tracking.pipes import Link
+from experiments.tracking.positions import BusyError
+from experiments.tracking.store import RefusedError, explained, open_store
+from experiments.tracking.upload import Upload, journal_size
+
+_PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # seconds between two looks at the journals; after failures
+_REST = 4.0  # the pause after a look, in times of what it took
+_PATIENCE = 600.0  # seconds without any progress after which a command's upload is given up
+log = logging.getLogger("experiments.tracking.uploader")
+
+
+def follow(folder: Path, uri: str, command: Link) -> bool:
+    """Upload until the command has ended and nothing is left; return whether that was reached."""
+    runs = Runs(folder, uri, command)
+    try:
+        return _follow(runs, command)
+    finally:
+        runs.close()
+
+
+def _follow(runs: "Runs", command: Link) -> bool:
+    pause = _PAUSE
+    while True:
+        # Looked at before the journals are read: what was written before it is not missed.
+        over, status = command.closed.is_set(), command.status
+        try:
+            started = time.monotonic()
+            if runs.advance(over=over, status=status):
+                break
+            # Meanwhile the command trains: of many runs at once a little is sent more seldom.
+            took = 0.0 if command.waits.is_set() else time.monotonic() - started
+            pause = max(_PAUSE, _REST * took)
+            runs.repair(seconds=_PAUSE)
+        except Exception as error:
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            runs.report(error)
+            if isinstance(error, (ConfigError, DataError)):  # a store that will not do later either
+                command.closed.wait()
+                runs.report(error)
+                return False
+        if over and time.monotonic() - command.since > _PATIENCE:
+            return False
+        event = command.closed if command.waits.is_set() else command.waits
+        time.sleep(pause) if over else event.wait(pause)
+    runs.settle()
+    for line in runs.lines:
+        command.tell(line)
+    if runs.refused:
+        return False
+    command.tell(pipes.DONE)
+    runs.repair(seconds=float("inf"))
+    return True
+
+
+class Runs:
+    """The runs of a command, each on its way to the store or complete."""
+
+    def __init__(self, folder: Path, uri: str, command: Link) -> None:
+        self._folder, self._uri, self._command = folder, uri, command
+        self._store = address.name(uri)
+        self._client: Client | None = None
+        self._order: dict[Path, None] = {}
+        self._uploads: dict[Path, Upload] = {}
+        self._done: dict[Path, int] = {}  # to the size of its journal, which may go on
+        self._told: set[str] = set()
+        self._earlier = self._leftovers()
+        self.lines: list[str] = []  # what the command is to hear of them at its end
+        self.refused = False
+
+    def advance(self, *, over: bool, status: str | None) -> bool:
+        """Send what is new in all of them, and say whether they are over and nothing is left.
+
+        Raises what stopped one of them, which comes last the next time.
+        """
+        for run in _runs(self._folder):
+            self._order.setdefault(run)
+        for run in list(self._order):
+            try:
+                if self._done.get(run) != journal_size(run):
+                    self._bring(run, over=over, status=status)
+            except Exception as error:
+                del self._order[run]
+                if isinstance(error, FileNotFoundError) and not (run / journal.FILE).exists():
+                    continue  # it was removed
+                self._order[run] = None
+                raise
+        return over and self._order.keys() <= self._done.keys()
+
+    def repair(self, seconds: float) -> None:
+        """Spend some time on the runs that earlier commands left."""
+        if self._client is None:
+            return
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and next(self._earlier, self) is not self:
+            pass
+
+    def settle(self) -> None:
+        """Store all that was sent in its last place."""
+        if self._client is not None:
+            self._client.settle()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self._client is not None:
+            self._client.close()
+
+    def report(self, error: Exception) -> None:
+        """Tell the command what stops the upload, and log it once."""
+        busy = isinstance(error, BusyError)
+        text = "another process is uploading it" if busy else str(explained(error, self._uri))
+        self._command.tell(f"{pipes.OBSTACLE}{text}")
+        if text not in self._told and self._folder.is_dir():
+            self._told.add(text)
+            log.error("The upload of %s stopped: %s", self._folder, text, exc_info=error)
+
+    def _bring(self, run: Path, *, over: bool, status: str | None) -> None:
+        if run not in self._uploads:
+            self._uploads[run] = Upload(self._opened(), run, self._store)
+        upload = self._uploads[run]
+        try:
+            for _ in upload.advance(over=over, status=status):
+                self._command.beat()
+        except RefusedError as error:
+            self.report(error)
+            self.lines.append(f"{pipes.OBSTACLE}{error}")
+            self.refused = True
+        else:
+            if not upload.is_complete():
+                return
+        self.lines += [f"{pipes.REFUSED}{text}" for text in upload.position.refused]
+        self._done[run] = upload.size
+        self._uploads.pop(run).release()
+
+    def _opened(self) -> Client:
+        if self._client is None:
+            with self._command.starting():
+                self._client = open_store(self._uri)
+        return self._client
+
+    def _leftovers(self) -> Iterator[None]:
+        """Upload what earlier commands left, a call at a time; pass over a run that fails."""
+        assert self._client is not None
+        for folder in leftovers.find(self._folder.parent, self._store, self._folder):
+            try:
+                upload = Upload(self._client, folder, self._store)
+            except Exception as error:
+                self._pass_over(folder, error)
+                continue
+            try:
+                yield from upload.advance(over=True)
+            except Exception as error:
+                self._pass_over(folder, error)
+            finally:
+                upload.release()
+
+    def _pass_over(self, folder: Path, error: Exception) -> None:
+        if not isinstance(error, BusyError):
+            log.warning(
+                "The upload of %s is left to later: %s", folder, explained(error, self._uri)
+            )
+
+
+def _runs(folder: Path) -> Iterator[Path]:
+    for path in (folder, *sorted(folder.glob("*/"))):
+        if (path / journal.FILE).exists():
+            yield path

@@ -1,0 +1,160 @@
+"""The trainer's side of MLflow: it starts the uploader, waits for it, and says where to look.
+
+MLflow itself is imported by the uploader alone, which is a process of its own.
+"""
+
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from experiments.errors import StorageError
+from experiments.process import secrecy
+from experiments.settings import Tracking
+from experiments.tracking import address, pipes, positions
+
+_PROBE = b"\0" * 4096  # bytes that a place must take to be called writable
+_FIRST_ANSWER = 3.0  # seconds that a store is given after the uploader has started late
+_SHOWN = 3  # things that MLflow refused
+
+
+def store(tracking: Tracking, root: Path) -> str:
+    """Return the address of MLflow's store: the setting, else the environment's, else sqlite.
+
+    Raises ConfigError where it is none.
+    """
+    uri = address.resolve(tracking.uri, root)
+    secrecy.hide_uri(uri)
+    return uri
+
+
+def check(uri: str) -> None:
+    """Raise StorageError where a store that is a file could not be written to, nor its folders."""
+    file = address.sqlite_file(uri)
+    if file is None:
+        return
+    folder = next(folder for folder in file.parents if folder.exists())
+    try:
+        _probe(folder)
+        if file.exists():
+            file.open("r+b").close()
+        if (artifacts := file.parent / "mlartifacts").exists():
+            _probe(artifacts)
+    except OSError as error:
+        where = error.filename or folder
+        raise StorageError(
+            f"MLflow's store {file} cannot be written to: {where}: {error.strerror}; "
+            "tracking=offline needs no store."
+        ) from error
+
+
+class Uploader:
+    """The process that feeds MLflow from the journals in a folder while this one trains.
+
+    After this one it is waited for while it gets on, and `patience` seconds longer.
+    """
+
+    def __init__(self, folder: Path, uri: str, patience: float) -> None:
+        self._folder, self._uri, self._patience = folder, uri, patience
+        self._obstacle, self._has_ended = "", False
+        self._refused: list[str] = []
+        # Its standard input is a pipe that closes when this process ends, in whichever way; a
+        # session of its own keeps Ctrl-C from it.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "experiments.tracking.uploader", str(folder)],
+            env=os.environ | address.environment(uri),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def hurry(self) -> None:
+        """Say that nothing is trained any more, so that the upload need not step back."""
+        self._tell(b"\n")
+
+    def finish(self, status: str | None = None, *, wait: bool = True) -> bool:
+        """Say that nothing more comes, and wait; return whether all was uploaded.
+
+        `status` is that of runs that could not record their own end; without one they were killed.
+        """
+        self._tell((status or "").encode())
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+        complete = wait and self._wait()
+        self._let_go()
+        return complete
+
+    def closing_lines(self, *, complete: bool) -> list[str]:
+        """Return what to type and what to open to see the run."""
+        lines = [f"refused  {text}" for text in self._refused[:_SHOWN]]
+        if more := self._refused[_SHOWN:]:
+            lines.append(f"         and {len(more)} more, in {positions.FILE}")
+        if not complete:
+            why = f" ({self._obstacle})" if self._obstacle else ""
+            lines.append(f"MLflow has not taken everything yet{why}; nothing is lost.")
+            still = "" if self._has_ended else "The upload goes on for some minutes. "
+            lines.append(f"{still}To finish it later:")
+            lines.append(f"         {address.sync_command(self._uri, self._folder)}")
+        if not address.is_server(self._uri):
+            lines.append(f"review   {address.server_command(self._uri)}")
+        position = positions.read(self._folder, address.name(self._uri))
+        if position is not None and position.mlflow_run_id:
+            page = address.page(self._uri, position.experiment_id, position.mlflow_run_id)
+            lines.append(f"page     {page}")
+        return lines
+
+    def _tell(self, text: bytes) -> None:
+        assert self._process.stdin is not None
+        with suppress(OSError):  # it may have died
+            self._process.stdin.write(text)
+            self._process.stdin.flush()
+
+    def _let_go(self) -> None:
+        """Leave the process to itself: it may be busy with what is stuck, or earlier runs left."""
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.2)
+        self._process.returncode = self._process.returncode or 0  # else Python warns of it
+
+    def _wait(self) -> bool:
+        """Listen until the uploader is done, or has done nothing for too long."""
+        assert self._process.stdout is not None
+        pipe, rest = self._process.stdout.fileno(), b""
+        end = time.monotonic() + self._patience
+        while (left := end - time.monotonic()) > 0 and select.select([pipe], [], [], left)[0]:
+            if not (part := os.read(pipe, 65536)):
+                self._has_ended = True
+                break
+            *lines, rest = (rest + part).split(b"\n")
+            for line in lines:
+                text = line.decode(errors="replace")
+                if text == pipes.DONE:
+                    return True
+                end = max(end, time.monotonic() + self._hear(text))
+        return False
+
+    def _hear(self, text: str) -> float:
+        """Take up what the uploader says, and return for how long that lets it be waited for."""
+        if text.startswith(pipes.OBSTACLE):
+            self._obstacle = text.removeprefix(pipes.OBSTACLE)
+        if text.startswith(pipes.REFUSED):
+            self._refused.append(text.removeprefix(pipes.REFUSED))
+        if text == pipes.STARTING:
+            return min(_FIRST_ANSWER, self._patience)
+        if not text:
+            self._obstacle = ""
+            return self._patience
+        return 0.0
+
+
+def _probe(folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(_PROBE)
+        file.flush()

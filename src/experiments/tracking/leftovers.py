@@ -1,0 +1,34 @@
+"""Runs of earlier commands whose upload was cut off, by a crash or a store that was absent."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from experiments.runs import journal
+from experiments.tracking import positions
+
+
+def find(root: Path, store: str, own: Path) -> Iterator[Path]:
+    """Yield such runs and jobs of sweeps below an output folder; `own` is another's business.
+
+    A run that lives, and one that was never meant for this store, is none of them.
+    """
+    for pattern in (f"*/{positions.FILE}", f"*/*/{positions.FILE}"):
+        for file in sorted(root.glob(pattern)):
+            folder = file.parent
+            if not folder.is_relative_to(own) and _is_left(folder, store):
+                yield folder
+
+
+def _is_left(folder: Path, store: str) -> bool:
+    try:
+        if folder.stat().st_uid != os.getuid():  # where the output folder is everybody's
+            return False
+        position = positions.read(folder, store)
+        if position is None or journal.is_held(folder):
+            return False
+        if not position.ended:
+            return True
+        return next(journal.read(folder / journal.FILE, position.offset), None) is not None
+    except (OSError, ValueError):
+        return False

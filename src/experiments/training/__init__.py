@@ -1,0 +1,1 @@
+"""Runs being trained: session, loop, lanes, evaluation."""

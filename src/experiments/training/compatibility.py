@@ -1,0 +1,71 @@
+"""What of an experiment fits its data: loss, metrics and augmentations, or why it does not."""
+
+from collections.abc import Mapping
+
+from experiments.errors import ConfigError, options
+from experiments.plugin import registry
+from experiments.plugin.kinds import Augment, Loss, Metric, Plugin
+from experiments.plugin.spec import DataSpec, Task
+from experiments.settings import Experiment
+
+
+def loss_for(experiment: Experiment, spec: DataSpec) -> Loss:
+    """Return the loss for the task of the data; raise ConfigError where it is of another."""
+    loss = experiment.loss.fit(spec)
+    if spec.task not in loss.tasks:
+        raise ConfigError(_misfit("loss", loss, experiment, spec.task))
+    return loss
+
+
+def metrics_for(experiment: Experiment, spec: DataSpec) -> dict[str, Metric]:
+    """Return the metrics asked for, or the task's usual ones; raise ConfigError for others'."""
+    for metric in experiment.metric.values():
+        if spec.task not in metric.tasks:
+            raise ConfigError(_misfit("metric", metric, experiment, spec.task))
+    usual = {
+        name: cls()
+        for name, cls in registry.plugins("metric").items()
+        if issubclass(cls, Metric) and cls.default and spec.task in cls.tasks
+    }
+    return experiment.metric or usual
+
+
+def _misfit(kind: str, plugin: Plugin, experiment: Experiment, task: Task) -> str:
+    plugins = registry.plugins(kind)
+    fitting = [name for name, cls in plugins.items() if task in getattr(cls, "tasks", ())]
+    name, dataset = registry.name_of(type(plugin)), registry.name_of(type(experiment.dataset))
+    return (
+        f"{kind}={name} does not fit dataset={dataset}, whose task is {task.name}; "
+        f"{options(name, fitting)}"
+    )
+
+
+def monitored(asked: str | None, metrics: Mapping[str, Metric]) -> tuple[str, bool]:
+    """Return the metric that says what is best, and whether higher is; raise ConfigError."""
+    better = {f"val/{name}": metric.higher_is_better for name, metric in metrics.items()}
+    better["val/loss"] = False
+    name = next(iter(better)) if asked is None else asked
+    if name not in better:
+        raise ConfigError(f"monitor={name}: there is no such metric; {options(name, better)}")
+    return name, better[name]
+
+
+def augmentations_for(experiment: Experiment, spec: DataSpec, loss: Loss) -> dict[str, Augment]:
+    """Return the augmentations; raise ConfigError where one fits not the data, or not the loss."""
+    for name, augment in experiment.augment.items():
+        if augment.gives_shares and spec.task is Task.classification and not loss.takes_shares:
+            able = [n for n, cls in registry.plugins("loss").items() if _takes_shares(cls)]
+            own = registry.name_of(type(loss))
+            raise ConfigError(
+                f"loss={own} does not fit augment={name}, which mixes classes; {options(own, able)}"
+            )
+        try:
+            augment.check(spec)
+        except ValueError as error:
+            dataset = registry.name_of(type(experiment.dataset))
+            raise ConfigError(f"augment={name} does not fit dataset={dataset}: {error}.") from error
+    return experiment.augment
+
+
+def _takes_shares(plugin: type[Plugin]) -> bool:
+    return issubclass(plugin, Loss) and plugin.takes_shares

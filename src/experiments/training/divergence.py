@@ -1,0 +1,59 @@
+"""Where a run that diverged went wrong: its last steps are taken again, one by one."""
+
+import time
+from collections.abc import Iterator
+
+import torch
+
+from experiments.data.seeds import derive
+from experiments.rules.params import Params
+from experiments.runs.checkpoints import Content
+from experiments.training import checkpoint, engine
+from experiments.training.loop import Step, descend
+from experiments.training.session import Session
+
+_LONGEST = 60.0  # seconds to take steps again, about as many as lie between two checkpoints
+
+
+def found(session: Session, content: Content | None, t: int) -> str:
+    """Say which parameter was not finite first, up to step `t`; nothing where that takes too long.
+
+    The session is prepared anew; the steps are those after the checkpoint, or all.
+    """
+    started = time.monotonic()
+    torch.manual_seed(derive(session.experiment.seed, "train"))
+    point = checkpoint.bring_back(session, *content) if content else None
+    for step in _again(session, point.step if point else None):
+        if not session.params.vector.isfinite().all():
+            return f"{_worst(session.params)} was the first that was not finite, after step {step}."
+        if step >= t - 1:
+            return f"All parameters were finite until then; {_worst(session.params)} was largest."
+        if time.monotonic() - started > _LONGEST:
+            break
+    return ""
+
+
+def _again(session: Session, before: Step | None) -> Iterator[int]:
+    after, state = (before.t, before.state) if before else (0, session.state)
+    yield after
+    session.model.train()
+    for step in descend(
+        session.model,
+        session.loss_fn,
+        session.rule,
+        session.params,
+        state,
+        engine.batches(session, after),
+        first=after + 1,
+    ):
+        yield step.t
+
+
+def _worst(params: Params) -> str:
+    """Name the parameter with the largest value, infinite and undefined ones before all."""
+    largest = {
+        name: tensor.abs().nan_to_num(torch.inf, torch.inf).max().item()
+        for name, tensor in params.split(params.vector).items()
+    }
+    name = max(largest, key=largest.__getitem__)
+    return f"{name} ({largest[name]:.3g})"

@@ -1,0 +1,113 @@
+"""The registry: a plugin's kind and name, and what is said of a wrong one."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from experiments import ConfigError, Loss, Optimizer, Task, lookup, options, plugins, register
+from experiments.plugin.discovery import import_file
+from experiments.plugin.kinds import Plugin
+from experiments.plugin.registry import KINDS, kind_of, name_of, source
+
+CODE = '''
+from experiments import Loss, register
+
+
+@register("{name}")
+class {cls}(Loss):
+    """A loss."""
+
+    def __call__(self, outputs, targets):
+        return outputs.sum()
+'''
+
+
+def imported(folder: Path, file: str, name: str, cls: str = "One") -> Path:
+    path = folder / f"{file}.py"
+    path.write_text(CODE.format(name=name, cls=cls))
+    import_file(path)
+    return path
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_registering_makes_a_slotted_keyword_only_dataclass_and_files_it() -> None:
+    @register("sum")
+    class Sum(Loss):
+        """The sum."""
+
+        tasks = frozenset(Task)
+        weight: float = 2.0
+
+        def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+            return self.weight * outputs.sum()
+
+    assert lookup("loss", "sum") is Sum
+    assert (kind_of(Sum), name_of(Sum), source(Sum)) == ("loss", "sum", __file__)
+    assert [field.name for field in dataclasses.fields(Sum)] == ["weight"]
+    assert Sum(weight=3.0) != Sum()
+    with pytest.raises(TypeError, match="positional"):
+        Sum(3.0)  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        Sum().weigth = 1.0  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_two_files_of_one_name_are_an_error_that_names_both(tmp_path: Path) -> None:
+    first = imported(tmp_path, "first", "taken")
+    with pytest.raises(ConfigError, match="loss=taken") as caught:
+        imported(tmp_path, "second", "taken")
+    assert str(first) in str(caught.value)
+    assert str(tmp_path / "second.py") in str(caught.value)
+    assert source(lookup("loss", "taken")) == str(first)
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_one_name_may_serve_several_kinds_and_a_file_may_be_read_again(tmp_path: Path) -> None:
+    first = imported(tmp_path, "first", "sgd")
+    imported(tmp_path, "first", "sgd")
+    assert source(lookup("loss", "sgd")) == str(first)
+    assert lookup("optimizer", "sgd") is not lookup("loss", "sgd")
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_class_of_no_kind_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match=r"Other derives from none of: dataset, .*transform"):
+
+        @register("other")
+        class Other(Plugin):
+            """Of no kind."""
+
+
+@pytest.mark.parametrize(("kind", "base"), KINDS.items())
+def test_every_plugin_of_a_kind_derives_from_its_base(kind: str, base: type[Plugin]) -> None:
+    found = plugins(kind)
+    assert found
+    assert all(issubclass(plugin, base) for plugin in found.values())
+    assert all(name_of(plugin) == name for name, plugin in found.items())
+
+
+def test_the_plugins_returned_are_a_copy() -> None:
+    plugins("optimizer").clear()
+    assert issubclass(lookup("optimizer", "sgd"), Optimizer)
+
+
+def test_a_wrong_name_is_told_the_nearest_and_all() -> None:
+    with pytest.raises(ConfigError, match=r"no optimizer=adm; did you mean 'adam'\?") as caught:
+        lookup("optimizer", "adm")
+    assert str(caught.value).endswith(f"Allowed: {', '.join(sorted(plugins('optimizer')))}.")
+
+
+@pytest.mark.parametrize(
+    ("got", "allowed", "said"),
+    [
+        ("b", ["c", "a"], "Allowed: a, c."),
+        ("momentun", ["sgd", "momentum"], "did you mean 'momentum'? Allowed: momentum, sgd."),
+        ("x", [], "Allowed: none."),
+    ],
+)
+def test_what_is_allowed_is_phrased_with_the_nearest_first(
+    got: str, allowed: list[str], said: str
+) -> None:
+    assert options(got, allowed) == said

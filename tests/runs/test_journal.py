@@ -1,0 +1,60 @@
+"""The journal: what was appended is read again, and damage ends the reading."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments import ConfigError
+from experiments.runs import journal
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.lists(st.dictionaries(st.text(min_size=1), JSON, max_size=3), max_size=5))
+def test_events_come_back_as_they_were(
+    tmp_path_factory: pytest.TempPathFactory, events: list[dict[str, Any]]
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / journal.FILE
+    path.write_bytes(b"".join(map(journal.encode, events)))
+    assert [event for event, _ in journal.read(path)] == events
+    assert [offset for _, offset in journal.read(path)][-1:] == [path.stat().st_size][: len(events)]
+
+
+@pytest.mark.parametrize("cut", range(1, 30, 7))
+def test_reading_stops_before_a_torn_line_and_goes_on_when_it_is_whole(
+    tmp_path: Path, cut: int
+) -> None:
+    path = tmp_path / journal.FILE
+    whole = [journal.encode({"event": "tags", "values": {"n": k}}) for k in range(3)]
+    path.write_bytes(b"".join(whole)[:-cut])
+    found = list(journal.read(path))
+    assert len(found) == 2
+    path.write_bytes(b"".join(whole))
+    assert [event["values"]["n"] for event, _ in journal.read(path, found[-1][1])] == [2]
+
+
+def test_reading_stops_before_a_damaged_line(tmp_path: Path) -> None:
+    path = tmp_path / journal.FILE
+    lines = [journal.encode({"event": "tags", "values": {"n": k}}) for k in range(3)]
+    lines[1] = lines[1].replace(b'"n":1', b'"n":7')
+    path.write_bytes(b"".join(lines))
+    assert len(list(journal.read(path))) == 1
+
+
+def test_a_folder_holds_one_run(tmp_path: Path) -> None:
+    tracker = journal.Journal(tmp_path)
+    tracker.metrics(3, {"a": 1.5})
+    tracker.series(1, {"b": [1.0, 2.0]})
+    tracker.artifact("x.png", "figures")
+    tracker.close()
+    events = [event["event"] for event, _ in journal.read(tmp_path / journal.FILE)]
+    assert events == ["metrics", "series", "artifact"]
+    with pytest.raises(ConfigError, match="already holds a run"):
+        journal.Journal(tmp_path)

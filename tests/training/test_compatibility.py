@@ -1,0 +1,134 @@
+"""Parts that do not fit the data are refused with the key, the value and what is allowed."""
+
+import pytest
+from composed import SMALL, compose
+
+from experiments import ConfigError
+from experiments.plugin import registry
+from experiments.training.compatibility import monitored
+from experiments.training.session import Session, prepare
+
+REGRESSION = [*SMALL, "dataset.task=regression"]
+CLASSES = [*SMALL, "dataset.task=classification"]
+
+
+def session(*overrides: str) -> Session:
+    return prepare(compose(["device=cpu", "tracking=none", *overrides]))
+
+
+REFUSED = [
+    (
+        ["loss=mse"],
+        "loss=mse does not fit dataset=digits, whose task is classification; "
+        "Allowed: auto, cross_entropy, hinge.",
+    ),
+    (
+        [*REGRESSION, "loss=cross_entropy"],
+        "loss=cross_entropy does not fit dataset=synthetic, whose task is regression; "
+        "Allowed: auto, huber, l1, mse.",
+    ),
+    (
+        ["metric=[mae]"],
+        "metric=mae does not fit dataset=digits, whose task is classification; "
+        "Allowed: accuracy, f1, top_k.",
+    ),
+    (
+        [*REGRESSION, "metric=[r2,accuracy]"],
+        "metric=accuracy does not fit dataset=synthetic, whose task is regression; "
+        "Allowed: mae, r2.",
+    ),
+    (
+        [*CLASSES, "augment=[random_crop]"],
+        "augment=random_crop does not fit dataset=synthetic: it takes images "
+        "[channels, height, width], not (4,).",
+    ),
+    (
+        ["augment=[noise,random_crop]", "augment.random_crop.padding=8",
+         "augment.random_crop.mode=reflect"],
+        "augment=random_crop does not fit dataset=digits: padding=8 by reflection is too wide for "
+        "(1, 8, 8): it must be less than an image's height and width.",
+    ),
+    (
+        ["monitor=val/acuracy"],
+        "monitor=val/acuracy: there is no such metric; did you mean 'val/accuracy'? "
+        "Allowed: val/accuracy, val/loss.",
+    ),
+    (
+        ["monitor=train/loss", "metric=[f1]"],
+        "monitor=train/loss: there is no such metric; did you mean 'val/loss'? "
+        "Allowed: val/f1, val/loss.",
+    ),
+    (
+        [*REGRESSION, "monitor=nothing"],
+        "monitor=nothing: there is no such metric; Allowed: val/loss, val/mae, val/r2.",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("overrides", "text"), REFUSED)
+def test_a_misfit_names_key_value_and_what_is_allowed(overrides: list[str], text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        session(*overrides)
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("given", [REGRESSION, CLASSES])
+@pytest.mark.parametrize("kind", ["loss", "metric"])
+def test_what_is_allowed_instead_fits(kind: str, given: list[str]) -> None:
+    allowed, wrong = set(), set()
+    for name in registry.plugins(kind):
+        try:
+            session(*given, f"{kind}=[{name}]" if kind == "metric" else f"{kind}={name}")
+            allowed.add(name)
+        except ConfigError as error:
+            wrong.add(str(error).partition("Allowed: ")[2])
+    assert wrong == {f"{', '.join(sorted(allowed))}."}
+
+
+def test_mixing_is_refused_with_a_loss_that_takes_no_shares() -> None:
+    with pytest.raises(ConfigError) as caught:
+        session("loss=hinge", "augment=[noise,mixup]")
+    said, _, allowed = str(caught.value).partition("; Allowed: ")
+    assert said == "loss=hinge does not fit augment=mixup, which mixes classes"
+    assert "cross_entropy" in allowed
+    assert "hinge" not in allowed
+
+
+@pytest.mark.parametrize("loss", ["auto", "cross_entropy"])
+def test_mixing_fits_a_loss_that_takes_shares(loss: str) -> None:
+    assert list(session("augment=[mixup]", f"loss={loss}").experiment.augment) == ["mixup"]
+
+
+@pytest.mark.parametrize("loss", ["mse", "l1", "huber"])
+def test_mixing_numbers_fits_any_loss(loss: str) -> None:
+    session(*REGRESSION, "augment=[mixup]", f"loss={loss}")
+
+
+def test_augmentations_of_any_shape_fit_rows() -> None:
+    session(*CLASSES, "augment=[noise,mixup]")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "metrics"),
+    [(["metric=[f1,top_k]"], ["f1", "top_k"]), ([], ["accuracy"]), (REGRESSION, ["mae", "r2"])],
+)
+def test_the_metrics_are_those_asked_for_or_the_usual_of_the_task(
+    overrides: list[str], metrics: list[str]
+) -> None:
+    assert sorted(session(*overrides).metrics) == metrics
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        (None, ("val/mae", False)),
+        ("val/r2", ("val/r2", True)),
+        ("val/loss", ("val/loss", False)),
+    ],
+)
+def test_what_is_monitored_is_the_first_metric_unless_another_is_asked_for(
+    asked: str | None, found: tuple[str, bool]
+) -> None:
+    metrics = session(*REGRESSION, "metric=[mae,r2]").metrics
+    assert monitored(asked, metrics) == found
+    assert monitored(None, {}) == ("val/loss", False)

@@ -1,0 +1,180 @@
+"""A lane is the run that it would be alone: numbers, order of batches, buffers, evaluation."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import pytest
+import torch
+from composed import compose
+from torch import Tensor
+
+from experiments import plugins
+from experiments.settings import Experiment
+from experiments.training import engine, lanes
+from experiments.training.session import Session, prepare
+
+DIGITS = ["dataset=digits", "batch_size=32", "epochs=5", "tracking=none"]
+ROWS = ["dataset=synthetic", "dataset.items=100", "dataset.features=4", "batch_size=35"]
+# The models that want larger images train on a few of them.
+FEW = ["dataset=fake", "dataset.items=12", "batch_size=4", "epochs=20", "tracking=none"]
+LARGER = {
+    "resnet18": [*FEW, "dataset.size=16"],
+    "lenet": [*FEW, "dataset.size=28", "dataset.grey=true"],
+}
+STEPS = {"resnet18": 2}  # in float64, of which a processor takes two a second
+# Batch normalisation over the four values of a batch in the last blocks divides by deviations near
+# zero, which amplifies what kernels of another shape round otherwise.
+UNEQUAL = {"resnet18": (2, 0.01)}
+EXACT = ["device.precision=fp64"]
+
+
+def of_model(name: str) -> list[str]:
+    return [*LARGER.get(name, DIGITS), f"model={name}"]
+
+
+def varied(overrides: Sequence[str]) -> list[Experiment]:
+    """Return three experiments that differ in seed and rate."""
+    base = compose(["device=cpu", "tracking=none", *overrides])
+    rates = zip((0, 1, 1), (1.0, 1.0, 0.3), strict=True)
+    return [
+        dataclasses.replace(
+            base,
+            seed=seed,
+            optimizer=dataclasses.replace(base.optimizer, lr=base.optimizer.lr * factor),
+        )
+        for seed, factor in rates
+    ]
+
+
+def after(session: Session, steps: int) -> tuple[Tensor, dict[str, Tensor]]:
+    for step in engine.steps(session):
+        if step.t == steps:
+            break
+    return session.params.vector, session.model.buffers
+
+
+def difference(experiments: Sequence[Experiment], steps: int) -> float:
+    """Return the largest difference of a number between the lanes and the runs alone."""
+    together = lanes.in_lanes(prepare(experiments[0]), experiments)
+    vectors, buffers = after(together, steps)
+    worst = 0.0
+    for place, experiment in enumerate(experiments):
+        vector, own = after(prepare(experiment), steps)
+        worst = max(worst, (vectors[place] - vector).abs().max().item())
+        for name, buffer in own.items():
+            worst = max(worst, (buffers[name][place] - buffer).abs().max().item())
+    return worst
+
+
+@pytest.mark.parametrize("name", sorted(set(plugins("model")) - {"dynamic"}))
+def test_a_lane_of_every_model_equals_its_run_alone(name: str) -> None:
+    steps = STEPS.get(name, 40 if name in LARGER else 200)
+    exact = difference(varied([*of_model(name), *EXACT, "optimizer=adam"]), steps)
+    assert exact < 1e-10, f"model={name} in float64 after {steps} steps: {exact}"
+    # Adam divides by the size of a gradient: where that is 0 but for rounding, kernels that round
+    # otherwise make steps of either sign.
+    steps, limit = UNEQUAL.get(name, (10, 1e-5))
+    single = difference(varied([*of_model(name), "optimizer=momentum", "optimizer.lr=0.01"]), steps)
+    assert single < limit, f"model={name} in float32 after {steps} steps: {single}"
+
+
+def test_a_model_that_branches_on_values_cannot_be_taken_in_lanes() -> None:
+    experiments = varied(of_model("dynamic"))
+    with pytest.raises(RuntimeError, match="data-dependent"):
+        difference(experiments, 1)
+
+
+@pytest.mark.parametrize("name", sorted(plugins("optimizer")))
+def test_a_lane_of_every_rule_equals_its_run_alone(name: str) -> None:
+    experiments = varied([*ROWS, "epochs=100", "model=mlp", "model.hidden=[6]", *EXACT,
+                          f"optimizer={name}", "optimizer.lr=0.01"])  # fmt: skip
+    assert difference(experiments, 200) < 1e-10
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        *([f"schedule={name}"] for name in sorted(plugins("schedule"))),
+        *([f"transform=[{name}]"] for name in sorted(plugins("transform"))),
+        ["accumulate=2", "data.drop_last=true"],
+        ["data.order=fixed"],
+    ],
+    ids=str,
+)
+def test_a_lane_with_everything_else_equals_its_run_alone(overrides: list[str]) -> None:
+    base = [*ROWS, "epochs=20", "model=mlp", "model.hidden=[6]", "optimizer=momentum", *EXACT]
+    assert difference(varied([*base, *overrides]), 30) < 1e-10
+
+
+def test_lanes_differ_in_smoothing_initial_scale_and_the_numbers_of_schedule_and_transform() -> (
+    None
+):
+    base = compose([*of_model("mlp"), *EXACT, "epochs=3", "loss=cross_entropy",
+                    "schedule=exponential", "transform=[clip_norm]"])  # fmt: skip
+    experiments = [
+        dataclasses.replace(
+            base,
+            loss=dataclasses.replace(base.loss, label_smoothing=0.1 * n),
+            model=dataclasses.replace(base.model, init_scale=1.0 + n),
+            schedule=dataclasses.replace(base.schedule, warmup=0.2 * n),
+            transform={
+                "clip_norm": dataclasses.replace(base.transform["clip_norm"], max_norm=0.5 + n)
+            },
+        )
+        for n in range(3)
+    ]
+    assert difference(experiments, 9) < 1e-10
+
+
+def test_an_evaluation_in_lanes_has_the_values_of_every_run_alone() -> None:
+    for overrides in (
+        [*of_model("mlp"), "metric=[accuracy,f1,top_k]"],
+        [*ROWS, "dataset.task=regression", "model=mlp", "metric=[mae,r2]"],
+    ):
+        experiments = varied([*overrides, *EXACT])
+        together = lanes.in_lanes(prepare(experiments[0]), experiments)
+        for split in ("val", "test"):
+            found = lanes.evaluate(together, split)
+            for own, experiment in zip(found, experiments, strict=True):
+                (alone,) = lanes.evaluate(prepare(experiment), split)
+                assert own == pytest.approx(alone, abs=1e-10)
+
+
+def test_dropout_in_lanes_leaves_out_as_much_as_alone() -> None:
+    base = compose([*of_model("cnn"), "model.dropout=0.5", "seed=1"])
+    rates = [0.2, 0.2, 0.7]
+    experiments = [
+        dataclasses.replace(base, model=dataclasses.replace(base.model, dropout=rate))
+        for rate in rates
+    ]
+    session = lanes.in_lanes(prepare(base), experiments)
+    inputs, _ = session.batches["train"].first(40)
+    inputs = inputs.expand(3, *inputs.shape)
+    with torch.no_grad():
+        dropped = torch.stack([session.model(session.params.tensors, inputs) for _ in range(300)])
+        session.model.train(False)
+        whole = session.model(session.params.tensors, inputs)
+    assert not dropped[0, 0].equal(dropped[0, 1])
+    means, spread = dropped.mean(0), dropped.var(0).mean((-1, -2))
+    torch.testing.assert_close(means, whole, atol=0.5, rtol=0.2)
+    # The variance of inverted dropout goes by p / (1 - p).
+    ratio = (spread[2] / spread[0]).item()
+    assert ratio == pytest.approx((0.7 / 0.3) / (0.2 / 0.8), rel=0.15)
+
+
+def test_some_lanes_go_on_as_all_would_have() -> None:
+    experiments = varied([*ROWS, "epochs=20", "model=mlp", "optimizer=adam"])
+    whole = lanes.in_lanes(prepare(experiments[0]), experiments)
+    kept, _ = after(whole, 20)
+    for places in ([0, 2], [1]):
+        session = lanes.in_lanes(prepare(experiments[0]), experiments)
+        for step in engine.steps(session):
+            if step.t == 7:
+                break
+        some = lanes.taken(session, places, step.state)
+        for step in engine.steps(some, after=7):
+            if step.t == 20:
+                break
+        torch.testing.assert_close(
+            some.params.vector.reshape(len(places), -1), kept[places], atol=1e-6, rtol=1e-5
+        )

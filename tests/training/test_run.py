@@ -1,0 +1,110 @@
+"""A run: when it stops, what it keeps, and that it is the same each time."""
+
+from typing import Any
+
+import pytest
+import torch
+from composed import ROOT, compose
+
+from experiments.report import summary
+from experiments.runs.provenance import Identity
+from experiments.runs.results import Result
+from experiments.runs.tracker import Silent, Tracker
+from experiments.training import run
+from experiments.training.session import Session, prepare
+
+IDENTITY = Identity("id", None, "name", [])
+
+
+class Remembering(Tracker):
+    """Keeps the events in a list."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+
+    def add(self, event: str, **fields: Any) -> None:
+        self.events.append({"event": event, **fields})
+
+    def close(self) -> None:
+        pass
+
+
+def session(*overrides: str) -> Session:
+    return prepare(compose(["device=cpu", "tracking=none", *overrides]))
+
+
+def finished(*overrides: str, tracker: Tracker | None = None) -> tuple[Result, torch.Tensor]:
+    prepared = session(*overrides)
+    known = tracker or Silent()
+    result = run.execute(prepared.experiment, known, IDENTITY, ROOT, session=prepared)
+    return result, prepared.params.vector
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason", "step"),
+    [
+        (["epochs=2"], "epochs=2", 80),
+        (["max_steps=7"], "max_steps=7", 7),
+        (["epochs=2", "accumulate=4"], "epochs=2", 20),
+        (["early_stopping.target=0.8"], "val/accuracy reached 0.8", 40),
+        (["optimizer.lr=0", "early_stopping.patience=3"], "val/accuracy was not better", 160),
+        (["time_limit=1e-9"], "time_limit=1e-09", 1),
+        (["monitor=val/loss", "early_stopping.target=1"], "val/loss reached 1", 40),
+    ],
+)
+def test_a_run_stops_for_its_reason(overrides: list[str], reason: str, step: int) -> None:
+    result, _ = finished(*overrides)
+    assert result.reason.startswith(reason)
+    assert result.step == step
+
+
+def test_the_val_split_is_evaluated_every_few_steps_and_at_the_end() -> None:
+    tracker = Remembering()
+    overrides = ["evaluate.unit=step", "evaluate.every=3", "max_steps=8", "evaluate.train=true"]
+    finished(*overrides, tracker=tracker)
+    evaluations = [e for e in tracker.events if "val/loss" in e.get("values", {})]
+    assert [event["step"] for event in evaluations] == [3, 6, 8]
+    assert all("train/accuracy" in event["values"] for event in evaluations)
+
+
+def test_every_loss_is_recorded_once() -> None:
+    tracker = Remembering()
+    finished("max_steps=23", "log_every=5", tracker=tracker)
+    series = [event for event in tracker.events if event["event"] == "series"]
+    steps = [e["first"] + k for e in series for k in range(len(e["values"]["train/loss"]))]
+    assert steps == list(range(1, 24))
+    assert tracker.events[0]["event"] == "start"
+    assert tracker.events[-1] == {"event": "end", "status": "FINISHED"}
+
+
+@pytest.mark.parametrize("overrides", [["model=mlp"], ["model=cnn", "model.dropout=0.5"]])
+def test_a_seed_gives_the_same_run_by_memory_and_by_loader(overrides: list[str]) -> None:
+    first, vector = finished("epochs=1", *overrides)
+    again, same = finished("epochs=1", "dataset.resident=false", *overrides)
+    assert first.metrics == again.metrics
+    assert vector.equal(same)
+    _, other = finished("epochs=1", "seed=1", *overrides)
+    assert not vector.equal(other)
+
+
+def test_a_regression_comes_near_its_known_optimum() -> None:
+    tracker = Remembering()
+    wanted = ["dataset=synthetic", "dataset.task=regression", "epochs=60", "evaluate.train=true"]
+    finished(*wanted, "optimizer.lr=0.02", "schedule=cosine", tracker=tracker)
+    values = [event["values"] for event in tracker.events if event["event"] == "metrics"]
+    (optimum,) = (one["optimum"] for one in values if "optimum" in one)
+    last = [one["train/mean_loss"] for one in values if "train/mean_loss" in one][-1]
+    assert optimum * (1 - 1e-5) <= last <= optimum * 1.02
+
+
+def test_a_network_with_buffers_is_trained_and_brought_back() -> None:
+    result, _ = finished("model=resnet18", "max_steps=2", "batch_size=8")
+    assert result.step == 2
+
+
+@pytest.mark.parametrize(("dataset", "dtype"), [("digits", torch.float32), ("fake", torch.uint8)])
+def test_pictures_that_use_little_of_a_byte_are_drawn_between_their_extremes(
+    dataset: str, dtype: torch.dtype
+) -> None:
+    session = prepare(compose([f"dataset={dataset}", "tracking=none"]))
+    assert summary._stored(session, 3).dtype == dtype

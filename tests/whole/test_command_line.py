@@ -1,0 +1,216 @@
+"""The command line: what it refuses and how, and what a run and a sweep leave behind."""
+
+import csv
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from commands import refused
+from composed import ROOT
+from omegaconf import OmegaConf
+
+BAD_PLUGIN = '''
+from experiments import Model, Network, register
+import torch
+
+@register("failing")
+class Failing(Model):
+    """A model that fails while it trains."""
+
+    def build(self, spec):
+        weights = torch.zeros(spec.features, spec.outputs, requires_grad=True)
+        return Network({"weights": weights}, self.forward)
+
+    def forward(self, params, inputs):
+        if len(inputs) > 2 and torch.is_grad_enabled():
+            raise ZeroDivisionError("on purpose")
+        return inputs.flatten(1) @ params["weights"]
+'''
+
+
+def idx(path: Path, magic: bytes, sizes: list[int], values: bytes) -> None:
+    head = magic + b"".join(size.to_bytes(4, "big") for size in sizes)
+    path.write_bytes(gzip.compress(head + values))
+
+
+@pytest.fixture
+def fashion(tmp_path: Path) -> Path:
+    """Make a small data set in the files of Fashion-MNIST."""
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for prefix, count in (("train", 40), ("t10k", 10)):
+        pixels = bytes(range(256)) * (count * 784 // 256 + 1)
+        images, labels = f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz"
+        idx(raw / images, b"\0\0\x08\x03", [count, 28, 28], pixels[: count * 784])
+        idx(raw / labels, b"\0\0\x08\x01", [count], bytes(k % 10 for k in range(count)))
+    return tmp_path
+
+
+def run(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run the program as a process that keeps its runs in a folder."""
+    environment = {**os.environ, "HYDRA_FULL_ERROR": "0"}
+    command = [sys.executable, "run.py", *arguments, f"output={folder}", "device=cpu"]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+BAD = [
+    ("model=lineer", "model=lineer; did you mean 'linear'"),
+    ("optimizer.lrr=1", "optimizer.lrr; did you mean 'lr'"),
+    ("+optimizer.lrr=1", "optimizer.lrr; did you mean 'lr'"),
+    ("optimzer=adam", "did you mean 'optimizer'"),
+    ("optimizer.lr=fast", "optimizer.lr=fast"),
+    ("optimizer.lr=-1", "optimizer.lr=-1.0: must be >= 0"),
+    ("optimizer.lr=nan", "optimizer.lr=nan"),
+    ("batch_size=0", "batch_size=0: must be >= 1"),
+    ("epochs=1.5", "epochs=1.5"),
+    ("seed=null", "seed"),
+    ("model=null", "model=null: name the model to use"),
+    ("model=mlp model.hidden=[-1]", "model.hidden=[-1]: every item must be >= 1"),
+    ("transform=[clip_nrm]", "did you mean 'clip_norm'"),
+    ("transform=[clip_norm] transform.clip_norm.max_norm=0", "max_norm=0.0: must be > 0"),
+    ("transform=[weight_decay] transform.weight_decay.skip=[bais]", "did you mean 'bias'"),
+    ("+schedule@schedules.beta1=cosine", "schedules.beta1"),
+    ("optimizer=adam +schedule@schedules.beta3=cosine", "did you mean 'beta"),
+    ("loss=mse", "loss=mse does not fit dataset=digits"),
+    ("metric=[mae]", "metric=mae does not fit dataset=digits"),
+    ("monitor=val/acuracy", "did you mean 'val/accuracy'"),
+    ("model=cnn dataset=synthetic", "model=cnn does not fit dataset=synthetic"),
+    ("optimizer.lr=0.1,0.2", "add -m"),
+    ("-m on_error=stop optimizer.lr=0.1,-1", "optimizer.lr=-1"),
+    ("-m optimizer.lr=-2,-1", "optimizer.lr=-2.0"),
+    ("-m on_error=stop model=linear,mpl", "did you mean 'mlp'"),
+    ("plugin_path=[/absent/folder]", "is no folder"),
+    ("nonsense", "'nonsense'"),
+    ("--experimental-rerun x", "not supported"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "text"), BAD)
+def test_wrong_input_is_one_line_status_2_and_no_folder(
+    arguments: str,
+    text: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "runs"
+    status, line = refused([*arguments.split(), f"output={output}"], capsys, monkeypatch)
+    assert (status, text in line) == (2, True), line
+    assert not output.exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, line = refused(["device=cuda"], capsys, monkeypatch)
+    assert (status, "device=cuda is not there" in line) == (2, True)
+
+
+@pytest.mark.parametrize("damage", ["absent", "truncated", "magic", "lengths"])
+def test_damaged_data_is_status_4_and_names_the_file(
+    damage: str,
+    fashion: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = fashion / "FashionMNIST" / "raw" / "train-labels-idx1-ubyte.gz"
+    if damage == "absent":
+        file.unlink()
+    elif damage == "truncated":
+        file.write_bytes(file.read_bytes()[:-9])
+    elif damage == "magic":
+        idx(file, b"\0\0\x0d\x01", [40], bytes(40))
+    else:
+        idx(file, b"\0\0\x08\x01", [39], bytes(39))
+    arguments = ["dataset=fashion_mnist", f"dataset.root={fashion}", "tracking=offline"]
+    status, line = refused(arguments, capsys, monkeypatch)
+    assert status == 4
+    assert "train-labels-idx1-ubyte" in line
+
+
+@pytest.mark.process
+def test_a_run_leaves_everything_in_its_folder(tmp_path: Path) -> None:
+    done = run(
+        "tracking=offline", "epochs=2", "transform=[clip_norm,weight_decay]", "model=mlp",
+        "optimizer=adam", "+schedule@schedules.beta1=polynomial", folder=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (folder,) = tmp_path.iterdir()
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert names >= {
+        "journal.jsonl", "config.yaml", "tensors.txt", "result.json", "run.log",
+        "checkpoints/best.safetensors", "checkpoints/last.safetensors", "figures/loss.png",
+        "figures/accuracy.png", "figures/confusion_matrix.png", "figures/samples.png",
+        ".hydra/overrides.yaml",
+    }  # fmt: skip
+    saved: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+    assert saved["model"]["plugin"] == "model/mlp"
+    assert saved["schedules"]["beta1"]["plugin"] == "schedule/polynomial"
+    assert list(saved["transform"]) == ["clip_norm", "weight_decay"]
+    assert saved["transform"]["clip_norm"]["plugin"] == "transform/clip_norm"
+    result = json.loads((folder / "result.json").read_text())
+    assert result["reason"] == "epochs=2"
+    assert result["metrics"]["best/val/accuracy"] > 0.8
+    assert "weights1" in done.stdout
+
+
+@pytest.mark.process
+def test_a_sweep_has_a_leaderboard_and_outlives_failed_and_diverged_jobs(tmp_path: Path) -> None:
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "failing.py").write_text(BAD_PLUGIN)
+    runs = tmp_path / "runs"
+    done = run(
+        "-m", "tracking=offline", "dataset=synthetic", "epochs=2", "dataset.task=regression",
+        "model=linear,failing", "optimizer.lr=0.01,1e4", f"plugin_path=[{plugins}]", folder=runs,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "2 of 4 jobs failed" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "failing.py:" in done.stdout
+    (sweep,) = runs.iterdir()
+    rows = list(csv.DictReader((sweep / "leaderboard.csv").read_text().splitlines()))
+    statuses = [(row["model"], row["optimizer.lr"], row["status"]) for row in rows]
+    assert statuses[0] == ("linear", "0.01", "finished")
+    assert ("linear", "10000.0", "diverged") in statuses
+    assert [status for *_, status in statuses].count("failed") == 2
+    assert (sweep / "figures" / "leaderboard.png").exists()
+    assert "ZeroDivisionError" in (next(sweep.glob("*/error.txt"))).read_text()
+
+
+@pytest.mark.process
+def test_a_loss_that_is_not_finite_is_status_3_and_names_the_step(tmp_path: Path) -> None:
+    wanted = ["dataset=synthetic", "dataset.task=regression", "optimizer.lr=1e4"]
+    done = run("tracking=offline", *wanted, folder=tmp_path)
+    assert done.returncode == 3
+    assert "The loss is" in done.stderr
+    assert "at step" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.process
+def test_tracking_none_leaves_nothing(tmp_path: Path) -> None:
+    before = set(ROOT.iterdir())
+    done = run("tracking=none", "epochs=1", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir())
+    assert set(ROOT.iterdir()) == before
+
+
+@pytest.mark.process
+def test_a_traceback_is_shown_on_request() -> None:
+    command = [sys.executable, "run.py", "model=lineer"]
+    environment = {**os.environ, "HYDRA_FULL_ERROR": "1"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" in done.stderr

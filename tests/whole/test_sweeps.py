@@ -1,0 +1,372 @@
+"""Whole sweeps: what trains together, what each job leaves, and how a sweep goes on."""
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import scenes
+import torch
+from composed import ROOT
+
+from experiments import tensorfile
+from experiments.cli import main
+from experiments.process import signals
+from experiments.runs import journal
+from experiments.runs.predictor import predictor
+from experiments.training import group
+
+MLP = ["dataset=synthetic", "dataset.items=120", "dataset.features=4", "model=mlp",
+       "model.hidden=[6]", "optimizer=adam", "device.precision=fp64"]  # fmt: skip
+TOGETHER = ["hydra.launcher.probe=false"]
+FOUR = ["optimizer.lr=0.01,0.1", "seed=1,2"]
+
+
+def sweep(tmp_path: Path, *wanted: str, status: int = 0, quick: Sequence[str] = MLP) -> Path:
+    """Run a sweep in this process, and return the folder of the last one."""
+    launcher = [] if "hydra/launcher=basic" in wanted else TOGETHER
+    found = main.command(
+        ROOT, ["-m", *scenes.QUICK, *quick, *launcher, *wanted, f"output={tmp_path}"]
+    )
+    assert found == status
+    return max(tmp_path.glob("*-sweep"))
+
+
+def result(folder: Path, job: int) -> dict[str, object]:
+    found: dict[str, object] = json.loads((folder / str(job) / "result.json").read_text())
+    return found
+
+
+def plugin(tmp_path: Path, name: str, code: str) -> str:
+    folder = tmp_path / "plugins"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.py").write_text(code)
+    return f"plugin_path=[{folder}]"
+
+
+def test_every_job_of_a_group_leaves_what_it_would_leave_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = [*FOUR, "schedule=cosine", "checkpoint.unit=epoch"]
+    together = sweep(tmp_path / "lanes", *wanted)
+    assert "4 jobs -> 1 group (4 lanes), 0 alone" in capsys.readouterr().out
+    alone = sweep(tmp_path / "alone", "hydra/launcher=basic", *wanted, quick=[*MLP])
+    for job in range(4):
+        one, other = together / str(job), alone / str(job)
+        names = {path.name for path in other.rglob("*")} - {"code.patch"}
+        assert {path.name for path in one.rglob("*")} >= names - {"previous.safetensors"}
+        numbers, expected = scenes.numbers(one), scenes.numbers(other)
+        measured = {key for key in expected if key[0].startswith(journal.MEASURED)}
+        assert numbers.keys() - measured == expected.keys() - measured
+        for key in expected.keys() - measured:
+            assert numbers[key] == pytest.approx(expected[key], rel=1e-9, abs=1e-9), key
+        for name in ("best", "last"):
+            tensors, facts = tensorfile.load(one / f"checkpoints/{name}.safetensors")
+            others, _ = tensorfile.load(other / f"checkpoints/{name}.safetensors")
+            assert tensors.keys() == others.keys()
+            # The best parameters may be those of this very step, which is taken again.
+            own = {key for key in tensors if not key.startswith(("random/", "best/"))}
+            for key in own:
+                found = (tensors[key].double() - others[key].double()).abs().max().item()
+                assert found < 1e-9, (job, name, key, found)
+            assert facts["model"]["plugin"] == "model/mlp"
+        start, like = (journal.start_of(folder) for folder in (one, other))
+        assert start["params"].keys() == like["params"].keys()
+        assert start["params"]["optimizer.lr"] == like["params"]["optimizer.lr"]
+        assert start["parent_id"] == together.name.removesuffix("-sweep")
+        hydra = [(folder / ".hydra" / "overrides.yaml").read_text() for folder in (one, other)]
+        assert hydra[0].replace("lanes", "") == re.sub("alone", "", hydra[1]).replace("lanes", "")
+        assert "stopped" in (one / "run.log").read_text()
+
+
+def test_a_lane_goes_on_alone_and_predicts(tmp_path: Path) -> None:
+    folder = sweep(tmp_path, *FOUR) / "2"
+    predict = predictor(folder / "checkpoints/best.safetensors")
+    assert predict(torch.zeros(3, 4, dtype=torch.float64)).shape[0] == 3
+    longer = [f"resume={folder.parent.name}/2", "resume_changed=true", "epochs=3"]
+    assert main.command(ROOT, [*longer, f"output={tmp_path}"]) == 0
+    assert result(folder.parent, 2)["step"] == 6
+
+
+def test_lanes_that_end_early_do_not_disturb_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = ["optimizer=sgd", "dataset.task=regression", "epochs=12", "evaluate.every=2"]
+    rates = "optimizer.lr=0.001,0.002,0.003,0.004,1e4,2e4,3e4"
+    compacted: list[int] = []
+    compact = group.Group._compact
+
+    def counting(self: group.Group) -> None:
+        before = len(self._runs)
+        compact(self)
+        compacted.append(before - len(self._runs))
+
+    monkeypatch.setattr(group.Group, "_compact", counting)
+    few = sweep(tmp_path / "few", *wanted, rates.rpartition(",1e4")[0])
+    all_of_them = sweep(tmp_path / "all", *wanted, rates)
+    assert [result(all_of_them, job)["status"] for job in range(7)] == [
+        *["finished"] * 4,
+        *["diverged"] * 3,
+    ]
+    for job in range(4):
+        names = ("best", "last")
+        paths = [f"{job}/checkpoints/{name}.safetensors" for name in names]
+        for path in paths:
+            tensors, others = (tensorfile.load(f / path)[0] for f in (few, all_of_them))
+            for key in tensors.keys() - {"random/cpu"}:
+                assert tensors[key].equal(others[key]), (path, key)
+    many = sweep(tmp_path / "many", *wanted, "optimizer.lr=0.001,0.002,1e4,2e4,3e4")
+    assert 3 in compacted
+    for job in range(2):
+        path = f"{job}/checkpoints/last.safetensors"
+        tensors, others = (tensorfile.load(f / path)[0] for f in (few, many))
+        torch.testing.assert_close(tensors["params/weights1"], others["params/weights1"])
+
+
+def test_lanes_reach_their_target_or_lose_patience_by_themselves(tmp_path: Path) -> None:
+    wanted = ["epochs=30", "early_stopping.target=0.9", "early_stopping.patience=4"]
+    folder = sweep(tmp_path, *wanted, "optimizer.lr=0.0,0.05,0.2", "seed=1")
+    reasons = {str(result(folder, job)["reason"]).split()[-1] for job in range(3)}
+    assert result(folder, 0)["step"] != result(folder, 1)["step"]
+    assert len(reasons) > 1
+
+
+def test_a_sweep_that_is_interrupted_goes_on_and_repeats_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = [*FOUR, "epochs=6", "batch_size=20,30"]
+    expected = sweep(tmp_path / "whole", *wanted)
+    taken = group.Group._take
+
+    def interrupting(self: group.Group, step: object) -> object:
+        if step.t == 14 and self._session.experiment.batch_size == 30:  # type: ignore[attr-defined]
+            signals._state.received = 15
+        return taken(self, step)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(group.Group, "_take", interrupting)
+        folder = sweep(tmp_path / "cut", *wanted, status=143)
+    assert "the same command goes on" in capsys.readouterr().err
+    with (folder / "leaderboard.csv").open() as file:
+        assert [row["status"] for row in csv.DictReader(file)] == ["finished"] * 4 + [
+            "unfinished"
+        ] * 4
+    sizes = {job: len(scenes.numbers(folder / str(job))) for job in range(8)}
+    again = sweep(tmp_path / "cut", *wanted)
+    said = capsys.readouterr().out
+    assert again == folder
+    assert "goes on with the sweep" in said
+    assert "4 there already" in said
+    for job in range(8):
+        numbers = scenes.numbers(folder / str(job))
+        assert len(numbers) >= sizes[job]
+        other = scenes.numbers(expected / str(job))
+        for key in other:
+            if not key[0].startswith(journal.MEASURED):
+                assert numbers[key] == pytest.approx(other[key], abs=1e-9), key
+        events = [event["event"] for event, _ in journal.read(folder / str(job) / journal.FILE)]
+        assert events.count("start") == 1
+    assert sweep(tmp_path / "cut", *wanted) != folder  # a finished sweep runs anew
+
+
+def test_jobs_whose_results_are_there_are_reused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = sweep(tmp_path, *FOUR)
+    capsys.readouterr()
+    more = sweep(tmp_path, "optimizer.lr=0.01,0.1,0.2", "seed=1,2", "reuse=true")
+    assert "6 jobs -> 1 group (2 lanes), 0 alone, 4 there already" in capsys.readouterr().out
+    assert more != first
+    with (more / "leaderboard.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["job"] for row in rows} == set("012345")
+    assert all(row["status"] == "finished" for row in rows)
+
+
+def test_values_go_side_by_side_come_from_files_and_are_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zipped = sweep(
+        tmp_path / "zip", "sweep.zip=[optimizer.lr,epochs]", "optimizer.lr=0.1,0.2", "epochs=1,2"
+    )
+    starts = [journal.start_of(zipped / job)["params"] for job in "01"]
+    assert [(p["optimizer.lr"], p["epochs"]) for p in starts] == [(0.1, 1), (0.2, 2)]
+    table = tmp_path / "jobs.csv"
+    table.write_text("optimizer.lr,batch_size\n0.1,20\n0.2,40\n")
+    listed = sweep(tmp_path / "file", f"sweep.file={table}", "seed=3,4")
+    starts = [journal.start_of(listed / job)["params"] for job in "0123"]
+    assert [(p["optimizer.lr"], p["batch_size"], p["seed"]) for p in starts] == [
+        (0.1, 20, 3), (0.2, 40, 3), (0.1, 20, 4), (0.2, 40, 4)
+    ]  # fmt: skip
+    repeated = sweep(tmp_path / "seeds", "repeats=3", "optimizer.lr=0.01,0.1", "seed=5")
+    assert [journal.start_of(repeated / str(n))["params"]["seed"] for n in range(6)] == [
+        5,
+        6,
+        7,
+    ] * 2
+    told = capsys.readouterr().out
+    assert "#0 seed=3 optimizer.lr=0.1 batch_size=20: " in told  # only what jobs differ in
+    assert "#5 optimizer.lr=0.1 seed=7: " in told
+    text = (repeated / "over_seeds.md").read_text()
+    assert "| 3 | 0 |" in text
+    with (repeated / "over_seeds.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("optimizer.lr=-1,0.1,0.2", "optimizer.lr=-1"),
+        ("optimizer.lr=oops,0.1,0.2", "optimizer.lr=oops"),
+        ("optimizer=adamm,adam,sgd", "optimizer=adamm"),
+    ],
+)
+def test_what_does_not_compose_is_named_and_the_rest_trains(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, wrong: str
+) -> None:
+    folder = sweep(tmp_path, line, "seed=1", status=1)
+    told = capsys.readouterr()
+    assert wrong in told.err.splitlines()[0]
+    assert "1 of 3 jobs failed" in told.err
+    assert [result(folder, job)["status"] for job in (1, 2)] == ["finished"] * 2
+
+
+def test_where_a_failure_stops_the_sweep_every_job_has_to_compose(tmp_path: Path) -> None:
+    folder = sweep(tmp_path, "optimizer.lr=0.1,0.2", "seed=1")
+    shutil.rmtree(folder)
+    assert main.command(ROOT, ["-m", *scenes.QUICK, *MLP, "on_error=stop", f"output={tmp_path}",
+                              "optimizer.lr=-1,0.1"]) == 2  # fmt: skip
+    assert not list(tmp_path.glob("*-sweep"))
+
+
+MODEL = '''
+from torch import Tensor, nn
+from experiments import DataSpec, Model, register
+
+@register("failing")
+class Failing(Model):
+    """Fails where its width is 13."""
+
+    width: int = 4
+
+    def build(self, spec: DataSpec) -> nn.Module:
+        if self.width == 13:
+            raise ZeroDivisionError("on purpose")
+        return nn.Sequential(nn.Flatten(), nn.Linear(spec.features, spec.outputs))
+'''
+
+
+def test_a_sweep_goes_on_after_a_failure_or_stops_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = plugin(tmp_path, "failing", MODEL)
+    quick = [*MLP[:3], "model=failing", own]
+    wanted = ["model.width=13,4", "optimizer.lr=0.1,0.2"]
+    sweep(tmp_path / "on", *wanted, status=1, quick=quick)
+    told = capsys.readouterr()
+    assert told.out.count("failed: ZeroDivisionError") == 2
+    assert "2 of 4 jobs failed" in told.err
+    folder = sweep(tmp_path / "stop", *wanted, "on_error=stop", status=1, quick=quick)
+    assert not (folder / "2" / "result.json").exists()
+    assert list(journal.read(folder / journal.FILE))[-1][0]["status"] == "KILLED"
+
+
+HUNGRY = '''
+import torch
+from torch import Tensor
+from experiments import DataSpec, Model, Network, register
+
+@register("hungry")
+class Hungry(Model):
+    """Runs out of memory where more than two train together."""
+
+    def build(self, spec: DataSpec) -> Network:
+        weights = torch.randn(spec.outputs, spec.features, requires_grad=True)
+        return Network({"weights": weights}, self.forward)
+
+    def forward(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        return inputs.flatten(1) @ params["weights"].T
+'''
+
+
+def test_out_of_memory_halves_a_group_which_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = plugin(tmp_path, "hungry", HUNGRY)
+    taken = group.Group._take
+
+    def full(self: group.Group, step: object) -> object:
+        if len(self._runs) > 2 and step.t == 3:  # type: ignore[attr-defined]
+            torch.empty(2**62, dtype=torch.uint8)  # more than any machine has
+        return taken(self, step)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(group.Group, "_take", full)
+    quick = [*MLP[:3], "model=hungry", own]
+    folder = sweep(tmp_path / "runs", "optimizer.lr=0.1,0.2", "seed=1,2", quick=quick)
+    assert "4 lanes are too many for the memory" in (folder / "groups/0/run.log").read_text()
+    for job in range(4):
+        assert result(folder, job)["status"] == "finished"
+        events = [event for event, _ in journal.read(folder / str(job) / journal.FILE)]
+        names = [(n, t) for e in events if e["event"] in journal.NUMBERS
+                 for n, t, _ in journal.points(e)]  # fmt: skip
+        assert len(names) == len(set(names))
+
+
+def test_what_goes_alone_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep(tmp_path / "a", "time_limit=100", "seed=1,2")
+    assert "2 alone: time_limit" in capsys.readouterr().out
+    sweep(tmp_path / "b", "hydra.launcher.max_lanes=1", "seed=1,2")
+    assert "2 alone: hydra.launcher.max_lanes=1" in capsys.readouterr().out
+    sweep(tmp_path / "c", "batch_size=20,30")
+    assert "2 alone: no other job has the same settings" in capsys.readouterr().out
+    wanted = ["hydra.launcher.probe=true", "model=dynamic", "seed=1,2"]
+    sweep(tmp_path / "d", *wanted, quick=MLP[:3])
+    assert "2 alone: model=dynamic cannot train in lanes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("seed=[]", "seed"),
+        ("optimizer.lrr=0.1,0.2", "optimizer.lr"),
+        ("hydra.launcher.max_lanes=0 seed=1,2", "must be > 0"),
+        ("sweep.file=absent.csv seed=1,2", "cannot be read"),
+        ("sweep.zip=[optimizer.lr,seed] optimizer.lr=0.1,0.2 seed=1,2,3", "as many values"),
+        ("sweep.zip=[optimizer.l] optimizer.lr=0.1,0.2", "did you mean 'optimizer.lr'"),
+        ("monitor=val/maee seed=1,2", "did you mean 'val/mae'"),
+        ("repeats=0 seed=1,2", "repeats"),
+    ],
+)
+def test_wrong_sweeps_are_refused_in_one_line(
+    wanted: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main.command(ROOT, ["-m", *scenes.QUICK, *MLP, f"output={tmp_path}", *wanted.split()])
+    told = capsys.readouterr().err
+    assert status == 2, told
+    assert message in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("line", ["repeats=2", "sweep.file=jobs.csv", "sweep.zip=[seed]"])
+def test_what_makes_several_runs_needs_a_sweep(
+    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.command(ROOT, [*scenes.QUICK, *MLP, f"output={tmp_path}", line]) == 2
+    told = capsys.readouterr().err
+    assert f"{line.partition('=')[0]} makes several runs; add -m" in told
+
+
+def test_the_folder_of_another_sweep_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = f"hydra.sweep.dir={tmp_path / 'one'}"
+    assert (
+        main.command(ROOT, ["-m", *scenes.QUICK, *MLP, f"output={tmp_path}", here, "seed=1,2"]) == 0
+    )
+    capsys.readouterr()
+    other = ["-m", *scenes.QUICK, *MLP, f"output={tmp_path}", here, "seed=3,4"]
+    assert main.command(ROOT, other) == 2
+    assert "is that of another sweep" in capsys.readouterr().err
