@@ -14,19 +14,19 @@ from statistics import median
 import torch
 
 from benchmarks.race import CHECKOUT
+from benchmarks.whole_runner import training_of
 from experiments import tensorfile
 from experiments.config import compose
 from experiments.plugin import discovery
 from experiments.runs import checkpoints
 from experiments.runs.checkpoints import Keeper
 from experiments.runs.journal import Journal
-from experiments.runs.tracker import Silent
-from experiments.sweep import plan
+from experiments.runs.tracker import Memory
+from experiments.sweeps import plan
 from experiments.training import checkpoint, engine
 from experiments.training.checkpoint import Point
 from experiments.training.loop import Step
 from experiments.training.session import Session, prepare
-from experiments.training.train import Training
 
 _TURN = 250  # steps
 MODELS = {"linear": ["model=linear"], "mlp": ["model=mlp", "optimizer=adam"]}
@@ -61,7 +61,7 @@ def _step(settings: list[str], turns: int) -> tuple[float, float]:
 
 def _taking(settings: list[str], folder: Path | None) -> Callable[[], None]:
     session = _session(*settings, f"output={folder}")
-    training = Training(session, Journal(folder) if folder else Silent(), "benchmark")
+    training = training_of(session, Journal(folder) if folder else Memory())
     steps = engine.steps(session)
 
     def take() -> None:
@@ -80,19 +80,19 @@ def _timed(take: Callable[[], None]) -> float:
 def _checkpoint(width: int) -> Iterator[str]:
     session = _session("model=mlp", f"model.hidden=[{width},{width}]", "optimizer=adam", "output=.")
     step: Step = next(engine.steps(session))
-    point = Point(step, [step.losses], {"params": session.params.vector.clone()}, 0, 0.0)
+    point = Point(step, [step.losses], {"params": session.params.vector.clone()}, 0.0)
     waits, writes, loads = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         keeper = Keeper(Path(folder), lambda: None, beside=True)
         path = Path(folder) / checkpoints.FOLDER / checkpoints.LAST
         for _ in range(5):
             started = time.perf_counter()
-            keeper.keep(checkpoints.LAST, *checkpoint.of_run(session, point, {}, "benchmark"))
+            keeper.keep(checkpoints.LAST, *checkpoint.of_run(session, point, "benchmark"))
             waits.append(time.perf_counter() - started)
             keeper.finish()
             writes.append(time.perf_counter() - started)
             started = time.perf_counter()
-            checkpoint.bring_back(session, *tensorfile.load(path))
+            checkpoint.bring_back(session, [tensorfile.load(path)])
             loads.append(time.perf_counter() - started)
         yield f"{session.params.vector.numel():,}"
         yield f"{path.stat().st_size / 1e6:.1f}"

@@ -1,5 +1,6 @@
 """This program as a contender: its runner, with records, metrics and the journal."""
 
+import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +10,23 @@ from benchmarks.race import CHECKOUT
 from benchmarks.work import Take, Work
 from experiments.config import compose
 from experiments.plugin import discovery
+from experiments.runs.checkpoints import Keeper
 from experiments.runs.journal import Journal
-from experiments.sweep import plan
+from experiments.runs.tracker import Tracker
+from experiments.sweeps import plan
 from experiments.training import engine
-from experiments.training.session import prepare
-from experiments.training.train import Training
+from experiments.training.record import Record
+from experiments.training.session import Session, prepare
+from experiments.training.train import Lane, Training
+
+
+def training_of(session: Session, tracker: Tracker) -> Training:
+    """Return a training that takes its steps from whoever asks."""
+    record = Record(session.experiment, session, tracker, logging.getLogger(), None)
+    lane = Lane(run_id="benchmark", tracker=tracker, record=record)
+    if tracker.folder is not None:
+        lane.keeper = Keeper(tracker.folder, tracker.sync, beside=True)
+    return Training(session, [lane])
 
 
 def take(work: Work, data: Data, more: Sequence[str] = ()) -> Take:
@@ -37,7 +50,7 @@ def take(work: Work, data: Data, more: Sequence[str] = ()) -> Take:
         *more,
     ]
     session = prepare(plan.plan(CHECKOUT, "config", settings, multirun=False).experiment)
-    training = Training(session, Journal(Path(folder)), "benchmark")
+    training = training_of(session, Journal(Path(folder)))
     steps = engine.steps(session)
     goal = taken = 0
 

@@ -30,18 +30,18 @@ LEVELS = [
     {"settings", "tensorfile", "rules", "report"},
     {"config", "data", "runs"},
     {"training", "tracking"},
-    {"sweep"},
+    {"sweeps"},
     {"api"},
     {"cli"},
 ]
 # Libraries, and the only rooms and modules that may import them, at whatever place.
 RESERVED: dict[str, set[str]] = {
     "mlflow": {"tracking"},
-    "hydra": {"config", "sweep", "api", "cli"},
+    "hydra": {"config", "sweeps", "api", "cli"},
     "matplotlib": {"report"},
-    "optuna": {"sweep.search"},
-    "cmaes": {"sweep.search.samplers"},
-    "sqlalchemy": {"sweep.search.archive", "tracking.store"},
+    "optuna": {"sweeps.search"},
+    "cmaes": {"sweeps.search.samplers"},
+    "sqlalchemy": {"sweeps.search.archive", "tracking.store"},
     "torch.optim": set(),
     "pickle": set(),
     "cloudpickle": set(),
@@ -272,7 +272,7 @@ def test_training_loads_no_compiler_and_no_library_that_its_data_do_not_need(
 from pathlib import Path
 from experiments.config import compose
 from experiments.plugin import discovery
-from experiments.sweep import plan
+from experiments.sweeps import plan
 from experiments.training import engine, session
 root = Path({str(ROOT)!r})
 discovery.discover(root)
@@ -294,7 +294,7 @@ def test_composing_a_configuration_loads_no_library_that_only_a_run_needs(tmp_pa
 from pathlib import Path
 from experiments.config import compose
 from experiments.plugin import discovery
-from experiments.sweep import plan
+from experiments.sweeps import plan
 root = Path({str(ROOT)!r})
 discovery.discover(root)
 compose.publish(root, "test")

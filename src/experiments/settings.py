@@ -1,7 +1,10 @@
 """The whole experiment as typed settings; every default that is not a plugin's stands here."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, fields
 from enum import Enum
+from functools import cache
+from typing import Any, get_origin, get_type_hints
 
 from omegaconf import MISSING
 
@@ -18,6 +21,37 @@ from experiments.plugin.kinds import (
     Transform,
 )
 from experiments.plugin.spec import Interval, Order, Unit
+
+
+class Decides(Enum):
+    """What a setting decides of a run."""
+
+    fit = "whether the parts fit each other, and the result"
+    result = "the result"
+    course = "how the result is come by: what is kept meanwhile, what follows an error"
+    place = "where the result goes"
+
+
+class Vary(Enum):
+    """Which numbers of a setting may differ between runs that train together as lanes."""
+
+    none = "none"
+    declared = "those of a plugin that declare it"
+    all = "all"
+
+
+def setting(decides: Decides, default: Any = MISSING, *, vary: Vary = Vary.none) -> Any:
+    """Declare a field of an experiment; a default that is a class is made anew for each."""
+    metadata = {"decides": decides, "vary": vary}
+    if isinstance(default, type):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def quantity(decides: Decides, default: float | None, **limits: float) -> Any:
+    """Declare a field of an experiment that is a number within limits."""
+    metadata = {"decides": decides, "vary": Vary.none}
+    return number(default, lanes=False, metadata=metadata, **limits)
 
 
 class TrackingMode(Enum):
@@ -95,38 +129,64 @@ class Tracking:
 class Experiment:
     """Everything that decides a run."""
 
-    dataset: Dataset = MISSING
-    model: Model = MISSING
-    optimizer: Optimizer = MISSING
-    device: Device = MISSING
-    loss: Loss = MISSING
-    schedule: Schedule = MISSING  # of lr
-    schedules: dict[str, Schedule] = field(default_factory=dict)  # of the rule's other numbers
-    transform: dict[str, Transform] = field(default_factory=dict)  # in order
-    augment: dict[str, Augment] = field(default_factory=dict)  # of training batches, in order
-    metric: dict[str, Metric] = field(default_factory=dict)  # none: the task's usual ones
+    dataset: Dataset = setting(Decides.fit)
+    model: Model = setting(Decides.fit, vary=Vary.declared)
+    optimizer: Optimizer = setting(Decides.result, vary=Vary.all)
+    device: Device = setting(Decides.fit)
+    loss: Loss = setting(Decides.fit, vary=Vary.declared)
+    schedule: Schedule = setting(Decides.result, vary=Vary.all)  # of lr
+    # of the rule's other numbers
+    schedules: dict[str, Schedule] = setting(Decides.result, dict, vary=Vary.all)
+    transform: dict[str, Transform] = setting(Decides.fit, dict, vary=Vary.all)  # in order
+    augment: dict[str, Augment] = setting(Decides.fit, dict)  # of training batches, in order
+    metric: dict[str, Metric] = setting(Decides.fit, dict)  # none: the task's usual ones
 
-    seed: int = number(0, at_least=0)
-    epochs: int = number(30, at_least=1)
-    max_steps: int | None = number(None, at_least=1)
-    time_limit: float | None = number(None, above=0)  # seconds of training
-    batch_size: int = number(32, at_least=1)
-    accumulate: int = number(1, at_least=1)  # batches whose mean gradient makes one step
-    log_every: int = number(50, at_least=1)  # steps between two looks at the losses
-    monitor: str | None = None  # the metric that decides what is best; null: the first of val/
+    seed: int = number(0, at_least=0, metadata={"decides": Decides.result, "vary": Vary.all})
+    epochs: int = quantity(Decides.result, 30, at_least=1)
+    max_steps: int | None = quantity(Decides.result, None, at_least=1)
+    time_limit: float | None = quantity(Decides.result, None, above=0)  # seconds of training
+    batch_size: int = quantity(Decides.fit, 32, at_least=1)
+    # batches whose mean gradient makes one step
+    accumulate: int = quantity(Decides.result, 1, at_least=1)
+    # steps between two looks at the losses
+    log_every: int = quantity(Decides.result, 50, at_least=1)
+    # the metric that decides what is best; null: the first of val/
+    monitor: str | None = setting(Decides.fit, None)
 
-    data: Data = field(default_factory=Data)
-    evaluate: Evaluate = field(default_factory=Evaluate)
-    early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
-    stop_on_divergence: bool = True  # end the run where a number that counts is not finite
-    checkpoint: Checkpoint = field(default_factory=Checkpoint)
-    resume: str | None = None  # a run's id or folder; auto: the unfinished one of these settings
-    resume_changed: bool = False  # go on though settings, code or data have changed
-    sweep: Jobs = field(default_factory=Jobs)
-    repeats: int = number(1, at_least=1)  # of each job of a sweep, with as many seeds
-    on_error: OnError = OnError["continue"]  # after a job of a sweep that failed
-    reuse: bool = False  # the results of runs with the same settings, code and versions
-    lanes: str | None = None  # the file of jobs that train together, which a sweep writes
-    tracking: Tracking = field(default_factory=Tracking)
-    output: str = MISSING  # the folder of all runs' folders
-    plugin_path: list[str] = field(default_factory=list)  # more folders with plugins
+    data: Data = setting(Decides.fit, Data)
+    evaluate: Evaluate = setting(Decides.result, Evaluate)
+    early_stopping: EarlyStopping = setting(Decides.result, EarlyStopping)
+    # end the run where a number that counts is not finite
+    stop_on_divergence: bool = setting(Decides.result, True)
+    checkpoint: Checkpoint = setting(Decides.course, Checkpoint)
+    # a run's id or folder; auto: the unfinished one of these settings
+    resume: str | None = setting(Decides.course, None)
+    # go on though settings, code or data have changed
+    resume_changed: bool = setting(Decides.course, False)
+    sweep: Jobs = setting(Decides.course, Jobs)
+    # of each job of a sweep, with as many seeds
+    repeats: int = quantity(Decides.course, 1, at_least=1)
+    # after a job of a sweep that failed
+    on_error: OnError = setting(Decides.course, OnError["continue"])
+    # the results of runs with the same settings, code and versions
+    reuse: bool = setting(Decides.course, False)
+    tracking: Tracking = setting(Decides.place, Tracking)
+    output: str = setting(Decides.place)  # the folder of all runs' folders
+    plugin_path: list[str] = setting(Decides.course, list)  # more folders with plugins
+
+
+@cache
+def _declared() -> dict[str, Decides]:
+    return {own.name: own.metadata["decides"] for own in fields(Experiment)}
+
+
+def decided_by(key: str) -> Decides:
+    """Return what a setting decides, by its dotted key; Hydra's own decide the place."""
+    name = re.split(r"[.@/]", key.lstrip("+~"))[0]
+    return Decides.place if name == "hydra" else _declared().get(name, Decides.result)
+
+
+def taken_several() -> set[str]:
+    """Name the settings that hold several plugins, each under its own name."""
+    hints = get_type_hints(Experiment)
+    return {name for name, hint in hints.items() if get_origin(hint) is dict}

@@ -18,9 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn
-from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -28,17 +25,16 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.config import limits
 from experiments.errors import ConfigError
 from experiments.plugin import bounds
-from experiments.sweep.search import axes
-from experiments.sweep.search.repeats import Judge, Outcome, combined
-from experiments.sweep.search.settings import Search
-from experiments.training.pruning import judging
+from experiments.settings import Decides, decided_by
+from experiments.sweeps.search import axes
+from experiments.sweeps.search.repeats import Judge, combined
+from experiments.sweeps.search.settings import Pruner, Search
+from experiments.training.judge import judging
 
 if TYPE_CHECKING:
-    from experiments.sweep.search.space import Space
-    from experiments.sweep.search.study import Study, Trial
-
-# What decides where results go, and not what they are.
-_ELSEWHERE = ("hydra", "output", "tracking")
+    from experiments.runs.result import Result
+    from experiments.sweeps.search.space import Space
+    from experiments.sweeps.search.study import Study, Trial
 
 ConfigStore.instance().store(
     group="hydra/sweeper", name="optuna", node=Search, provider="experiments"
@@ -49,8 +45,8 @@ log = logging.getLogger(__name__)
 class OptunaSweeper(Sweeper):
     """Ask a study for batches of trials, launch them, and tell the study how they went.
 
-    What a setting is varied over is written as `experiments.sweep.search.axes.separated` says. With
-    `repeats=r` a trial is r jobs with seeds that follow each other, and its value is their mean.
+    What a setting is varied over is written as `experiments.sweeps.search.axes.separated` says.
+    With `repeats=r` a trial is r jobs whose seeds follow each other, and its value is their mean.
     Raises ConfigError for settings that cannot work.
     """
 
@@ -70,48 +66,49 @@ class OptunaSweeper(Sweeper):
         self._parser = OverridesParser.create(config_loader=hydra_context.config_loader)
         self._base = config
         self._repeats = int(OmegaConf.select(config, "repeats", default=1))
-        self._task = task_function
-        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+        from experiments.sweeps.launch import Launch
 
-    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
-        """Search, say what was best, and return how the jobs of each round ended."""
+        self._launch = Launch(task_function, hydra_context, config)  # type: ignore[arg-type]
+        if self.settings.pruner is not Pruner.none and not self._launch.is_local:
+            raise ConfigError(
+                f"hydra.sweeper.pruner={self.settings.pruner.name}: the jobs of this launcher "
+                "train in other processes, where nobody gives them up; use none."
+            )
+
+    def sweep(self, arguments: list[str]) -> dict[int, Result]:
+        """Search, say what was best, and return how the jobs ended by number."""
         given = [f"{key}={value}" for key, value in (self.settings.params or {}).items()]
         space, fixed = axes.separated(self._parser.parse_overrides([*given, *arguments]))
         self._check(space)
         limits.check_jobs([self.settings.n_trials, self._repeats])
-        returns: list[Sequence[JobReturn]] = []
+        results: dict[int, Result] = {}
         with closing(self._study(space, fixed)) as study:
             if study.earlier:
                 log.info(f"{study.earlier} trials of this study are there, {study.left} to go.")
-            first = 0
             while trials := study.ask(self.settings.at_once):
-                returns.append(self._round(study, trials, list(fixed.values()), first))
-                first += len(returns[-1])
-                if getattr(self._task, "is_stopped", False):  # by a job that failed
+                results |= self._round(study, trials, list(fixed.values()), len(results))
+                if self._launch.is_stopped:  # by a job that failed
                     break
             log.info(summary(study))
-        return returns
+        return results
 
     def _round(
         self, study: Study, trials: Sequence[Trial], base: Sequence[str], first: int
-    ) -> Sequence[JobReturn]:
+    ) -> dict[int, Result]:
         """Launch a batch's jobs, of which `base` is the same, and tell the study of it."""
-        from experiments.sweep.jobs import repeated
+        from experiments.sweeps.jobs import repeated
 
         repeats, seed = self._repeats, int(OmegaConf.select(self._base, "seed", default=0))
         jobs = [job for t in trials for job in repeated([*base, *t.lines], repeats, seed)]
         judge = Judge(study.report, [t.number for t in trials], first=first, repeats=repeats)
         with judging(judge):
-            done = self.launcher.launch(jobs, initial_job_idx=first)
-        outcomes = [outcome(job) for job in done]
+            done: dict[int, Result] = self._launch(dict(enumerate(jobs, start=first)))
+        results = list(done.values())
         # One without a value cannot know which values are better.
-        if known := [one for one in outcomes if math.isfinite(one.value)]:
+        if known := [one for one in results if math.isfinite(one.value)]:
             study.decide(higher_is_better=known[0].higher_is_better)
         for place, trial in enumerate(trials):
-            whole = combined(outcomes[place * repeats : (place + 1) * repeats])
-            study.tell(trial, whole.value, whole.status)
+            study.tell(trial, *combined(results[place * repeats : (place + 1) * repeats]))
         return done
 
     def _check(self, space: Space) -> None:
@@ -125,13 +122,13 @@ class OptunaSweeper(Sweeper):
             raise ConfigError("repeats: it is the same for all trials of a study.")
 
     def _study(self, space: Space, fixed: dict[str, str]) -> Study:
-        from experiments.sweep.search.study import Study
+        from experiments.sweeps.search.study import Study
 
         settings = self.settings
         about = {
             key: line.partition("=")[2]
             for key, line in fixed.items()
-            if key.lstrip("+~").partition(".")[0] not in _ELSEWHERE
+            if decided_by(key) is not Decides.place
         }
         mode = OmegaConf.select(self._base, "tracking.mode")
         silent = getattr(mode, "name", mode) == "none"  # such a sweep keeps nothing
@@ -146,22 +143,10 @@ class OptunaSweeper(Sweeper):
         chosen: dict[str, Any] = OmegaConf.select(self._base, "hydra.runtime.choices", default={})
         told: list[Any] = [{key: str(axis) for key, axis in space.items()}, about]
         for tree in (config, chosen):
-            told.append({k: tree[k] for k in tree if k.partition("/")[0] not in _ELSEWHERE})
+            told.append({k: tree[k] for k in tree if decided_by(k) is not Decides.place})
         told += [self.settings.sampler.value, self.settings.seed, str(self.settings.direction)]
         text = json.dumps(told, sort_keys=True, default=str)
         return f"{' '.join(space)[:100]} {hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def outcome(job: JobReturn) -> Outcome:
-    """Return how a job ended, by what it returned or raised."""
-    try:
-        returned = job.return_value
-        value = float(returned)
-    except Exception:  # which the launcher has told of
-        return Outcome(math.nan, "failed")
-    ended = "finished" if math.isfinite(value) else "failed"
-    status: str = getattr(returned, "status", ended)
-    return Outcome(value, status, getattr(returned, "higher_is_better", True))
 
 
 def summary(study: Study) -> str:

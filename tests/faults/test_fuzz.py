@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from experiments.cli.calls import Call
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from refusals import ROOT, judged, process
 
 from experiments.cli import main
-from experiments.cli.calls import Call
 
 # Not plugin_path: the files of whatever folder it names would be run.
 KEYS = [

@@ -13,7 +13,7 @@ from experiments.config import compose
 from experiments.process import secrecy
 from experiments.runs import journal, provenance, results
 from experiments.runs.journal import Journal
-from experiments.sweep import plan
+from experiments.sweeps import plan
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARIES = ["CANARY-3f9c1b", 'CANARY "quoted" pä$s wörd', "8041552671093348"]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from composed import ROOT, compose
+from experiments.runs.results import Result
 from problems import CPU, numbers, params_of, tensors_only
 from torch import Tensor
 
@@ -15,7 +16,6 @@ from experiments.rules import lossscale
 from experiments.rules.params import Params
 from experiments.rules.rule import Memory, Rule
 from experiments.runs.provenance import Identity
-from experiments.runs.results import Result
 from experiments.runs.tracker import Silent
 from experiments.training import run
 from experiments.training.forward import Forward

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from experiments.config.compose import publish
 from experiments.settings import Experiment
-from experiments.sweep import plan
+from experiments.sweeps import plan
 
 ROOT = Path(__file__).resolve().parents[2]
 # 70 items to train on, in two batches an epoch.

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import torch
 from composed import ROOT, compose
+from experiments.runs.results import Result
 
 from experiments.report import summary
 from experiments.runs.provenance import Identity
-from experiments.runs.results import Result
 from experiments.runs.tracker import Silent, Tracker
 from experiments.training import run
 from experiments.training.session import Session, prepare

@@ -18,8 +18,8 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, errors
 
 from experiments.errors import ConfigError
-from experiments.sweep.search.repeats import Outcome, combined
-from experiments.sweep.search.settings import Search
+from experiments.sweeps.search.repeats import Outcome, combined
+from experiments.sweeps.search.settings import Search
 from experiments.training import pruning
 from hydra_plugins.experiments_optuna import OptunaSweeper, outcome
 

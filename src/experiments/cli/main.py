@@ -3,28 +3,23 @@
 import logging
 import multiprocessing
 import os
-import secrets
 import signal
 import sys
-import time
 import warnings
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
-from experiments.cli.calls import Call, carry_out
-from experiments.config import compose, sources
-from experiments.config.translation import translating
+from experiments.api import command as api
+from experiments.api.command import Multiple
+from experiments.cli import help
 from experiments.errors import ConfigError, ExperimentError, Interrupted, explained
-from experiments.plugin import discovery
 from experiments.process import secrecy, signals
 from experiments.process.secrecy import message
-from experiments.settings import TrackingMode
-from experiments.sweep import plan
-from experiments.tracking import launch
 
 
 def main(root: Path) -> None:
@@ -43,7 +38,9 @@ def _end_workers() -> None:
     if workers := multiprocessing.active_children():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would raise that they were killed
     for worker in workers:
-        worker.kill()
+        if worker.pid is not None:  # a launcher's own kind of worker has no `kill`
+            with suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
         worker.join()
 
 
@@ -54,7 +51,7 @@ def command(root: Path, arguments: Sequence[str]) -> int:
     logging.raiseExceptions = False  # a full disk would print a traceback for each line of the log
     try:
         with signals.raised():
-            return _dispatch(root, list(arguments), _options(arguments))
+            return _dispatch(root, _options(arguments))
     except Interrupted as interruption:
         hints = getattr(interruption, "__notes__", [])
         print("; ".join([str(interruption), *hints]), file=sys.stderr)
@@ -77,27 +74,18 @@ def _refuse(message: str) -> NoReturn:
     raise ConfigError(f"{message}; python run.py --help lists the options and settings.")
 
 
-def _dispatch(root: Path, arguments: list[str], options: Namespace) -> int:
+def _dispatch(root: Path, options: Namespace) -> int:
     if options.experimental_rerun or options.config_path:
         raise ConfigError("--experimental-rerun and --config-path are not supported here.")
     name = options.config_name or "config"
-    run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-    folders = sources.check(root, name, options.overrides, options.config_dir)
-    discovery.discover(root, folders)
-    compose.publish(root, run_id)
-    if options.help or options.hydra_help or options.cfg or options.info:
-        with translating():
-            carry_out(root, name, arguments, lambda _: None)
+    if help.is_asked(options):
+        help.show(root, name, options)
         return 0
-    overrides = list(options.overrides)
-    if options.config_dir:
-        overrides.append(sources.searchpath(options.config_dir))
-    asked = plan.plan(root, name, overrides, multirun=options.multirun)
-    settings = asked.experiment.tracking
-    if settings.mode is TrackingMode.mlflow:
-        launch.check(launch.store(settings, root))
-    flags = [argument for argument in arguments if argument not in options.overrides]
-    call = Call(root, name, flags, options.overrides, run_id, asked)
-    if asked.experiment.resume is not None:
-        return call.resume()
-    return call.sweep() if asked.multirun else call.run()
+    asked = api.composed(
+        root, name, options.overrides, multirun=options.multirun, folder=options.config_dir
+    )
+    done = asked.carry_out()
+    if not isinstance(done, Multiple):
+        return 0
+    done.close()
+    return ExperimentError.status if done.failures else 0

@@ -1,35 +1,34 @@
 """From a command line and `conf/` to a typed Experiment that holds the chosen plugins."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hydra import compose
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, errors, open_dict, read_write
 
 from experiments.config import safety, sources, validation
 from experiments.config.translation import translated, translating
 from experiments.errors import ConfigError
 from experiments.plugin import registry
-from experiments.settings import Experiment
-
-# Kinds of which an experiment takes several, each under its own name.
-SEVERAL = ("transform", "metric", "augment")
+from experiments.settings import Experiment, taken_several
 
 
 def publish(root: Path, run_id: str) -> None:
     """Give Hydra every plugin as an option of its kind, and the values that `conf/` asks for."""
     store = ConfigStore.instance()
     store.store(name="schema", node=Experiment)
+    several = taken_several()
     for kind in registry.KINDS:
         for name, plugin in registry.plugins(kind).items():
-            package = f"{kind}.{name}" if kind in SEVERAL else kind
+            package = f"{kind}.{name}" if kind in several else kind
             store.store(group=kind, name=name, node=plugin, package=package)
     sources.bound()
     OmegaConf.register_new_resolver("oc.env", sources.environment, replace=True)
@@ -39,6 +38,19 @@ def publish(root: Path, run_id: str) -> None:
     OmegaConf.register_new_resolver("run_id", lambda: run_id, replace=True)
     scratch = Path(tempfile.gettempdir()) / f"experiments-{run_id}"
     OmegaConf.register_new_resolver("scratch", lambda: str(scratch), replace=True)
+
+
+@contextmanager
+def withdrawn() -> Iterator[None]:
+    """Take back meanwhile what was published: processes that know no plugin get a copy of it."""
+    repository = ConfigStore.instance().repo
+    groups = {name: repository.pop(name) for name in ("schema.yaml", *registry.KINDS)}
+    sources.bound(within=False)
+    try:
+        yield
+    finally:
+        repository.update(groups)
+        sources.bound()
 
 
 def build(cfg: DictConfig) -> Experiment:
@@ -68,10 +80,14 @@ def composer(
     return built
 
 
-def composed(name: str, lines: Sequence[str]) -> DictConfig:
+def composed(name: str, lines: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
     """Compose settings with Hydra's own, and refuse what would run code; raise ConfigError."""
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
     try:
-        cfg = compose(name, list(lines), return_hydra_config=True)
+        cfg = hydra.compose_config(
+            name, list(lines), mode, with_log_configuration=False, from_shell=False
+        )
     except (ConfigError, HydraException, errors.OmegaConfBaseException, RecursionError):
         raise
     except Exception as error:  # Hydra asserts what it does not check

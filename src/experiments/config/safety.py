@@ -15,10 +15,13 @@ from experiments.text import shortened
 
 _CORE = "hydra._internal.core_plugins."
 # The classes that Hydra may make of a configuration, by the only keys that may name them.
+ALONE = {f"{_CORE}basic_launcher.BasicLauncher"}  # which runs every job by itself
+LOCAL = ALONE | {"hydra_plugins.experiments_jobs.VectorizedLauncher"}  # in this process
 TARGETS = {
     "hydra.launcher._target_": {
-        f"{_CORE}basic_launcher.BasicLauncher",
-        "hydra_plugins.experiments_vectorized.VectorizedLauncher",
+        *LOCAL,
+        "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
+        "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher",
     },
     "hydra.sweeper._target_": {
         f"{_CORE}basic_sweeper.BasicSweeper",
@@ -37,6 +40,7 @@ HANDLERS = {
 # The settings of Hydra that may refer to others: what they come to is checked as well.
 _MAY_REFER = re.compile(
     r"hydra\.(run\.dir|sweep\.(dir|subdir)|job\.(override_dirname|id)|(hydra_)?help\..*"
+    r"|launcher\.(submitit_folder|name)"
     r"|overrides\..*|runtime\..*|(job|hydra)_logging\.handlers\.[^.]+\.filename)"
 )
 _PARTS = ("run", "sweep", "launcher", "sweeper", "job", "overrides", "callbacks",
@@ -46,6 +50,8 @@ _LOG_FILE = re.compile(
     r"\$\{hydra[.:]runtime\.output_dir\}/([\w-]|\.(?!\.)|\$\{hydra\.job\.name\})+\.log"
 )
 _SUBFOLDER = re.compile(r"([\w=,+-]|\.(?!\.)|\$\{hydra[.:]job\.(num|id)\})+")
+# Where launchers write, which has to be below the sweep's folder.
+_FOLDERS = {"submitit_folder": "${hydra.sweep.dir}/.submitit/%j", "temp_folder": None}
 _NAME = re.compile(r"[\w-][\w.-]{0,99}")
 _LEVELS = {"CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET"}
 _STREAMS = {"ext://sys.stdout", "ext://sys.stderr"}
@@ -124,6 +130,10 @@ def _malformed(hydra: Mapping[str, Any]) -> Iterator[str]:
     size, verbose = hydra["sweeper"].get("max_batch_size"), hydra.get("verbose")
     if size is not None and not (isinstance(size, int) and size > 0):
         yield f"hydra.sweeper.max_batch_size={size}: must be > 0."
+    for key, allowed in _FOLDERS.items():
+        if hydra["launcher"].get(key, allowed) != allowed:
+            told = "null" if allowed is None else allowed
+            yield f"hydra.launcher.{key}={hydra['launcher'][key]}: must be {told}."
     most = hydra["launcher"].get("max_lanes", 1)
     if not (isinstance(most, int) and most > 0):
         yield f"hydra.launcher.max_lanes={most}: must be > 0."

@@ -36,10 +36,11 @@ class BoundedFiles(FileConfigSource):
         return super().load_config(config_path)
 
 
-def bound() -> None:
-    """Let Hydra read YAML files by `BoundedFiles` only."""
+def bound(*, within: bool = True) -> None:
+    """Let Hydra read YAML files by `BoundedFiles` only, or as it would by itself."""
     Plugins.instance()  # registers Hydra's own sources, once
-    SourcesRegistry.instance().types[BoundedFiles.scheme()] = BoundedFiles
+    source = BoundedFiles if within else FileConfigSource
+    SourcesRegistry.instance().types[source.scheme()] = source
 
 
 def check(root: Path, name: str, lines: Sequence[str], folder: str | None = None) -> list[str]:

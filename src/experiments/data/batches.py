@@ -14,6 +14,7 @@ from experiments.data.seeds import derive, generator
 from experiments.errors import DataError
 from experiments.plugin.spec import Order, Tensors
 from experiments.process import signals
+from experiments.rules.axis import Axis
 
 # Inputs and targets as stored, and the items' places [B] in the split; where the split is resident
 # all its inputs and targets, of which the batch is still to be taken.
@@ -66,7 +67,7 @@ class Batches:
         orders = [
             torch.randperm(self.size, generator=generator(seed, "order", drawn)) for seed in seeds
         ]
-        order = orders[0] if len(orders) == 1 else torch.stack(orders)
+        order = Axis(len(orders)).join(orders)
         return self._split(order.to(self._device))[skip : len(self)]
 
     def epoch(self, epoch: int, seeds: Sequence[int], skip: int = 0) -> Iterator[Batch]:

@@ -10,6 +10,7 @@ from experiments.data.seeds import derive
 from experiments.plugin.draws import Draws
 from experiments.plugin.kinds import Augment
 from experiments.plugin.spec import DataSpec, Task, Tensors
+from experiments.rules.axis import Axis
 
 Batch = tuple[Tensor, Tensor]
 
@@ -72,5 +73,4 @@ class Preprocessing:
         return inputs, targets
 
     def _key(self, values: Sequence[int]) -> Tensor:
-        key = torch.tensor(values, device=self._device)
-        return key[0] if len(values) == 1 else key
+        return Axis(len(values)).of_rows(torch.tensor(values, device=self._device))

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import operator
+from collections.abc import Mapping
 from typing import Any
 
 _LIMITS = {
@@ -13,16 +14,22 @@ _LIMITS = {
 }
 
 
-def number(default: Any = dataclasses.MISSING, *, lanes: bool = False, **limits: float) -> Any:
+def number(
+    default: Any = dataclasses.MISSING,
+    *,
+    lanes: bool = False,
+    metadata: Mapping[str, Any] | None = None,
+    **limits: float,
+) -> Any:
     """Declare a dataclass field whose value, or whose list's every item, stays within limits.
 
     The limits are `above`, `at_least`, `below` and `at_most`. `None` stands for "not set" and is
     within every limit; NaN and infinity are within none. `lanes` says of a loss's number that it
     enters by arithmetic, of a model's that it changes values of tensors alone: runs that differ in
-    it may train together.
+    it may train together. More `metadata` is the owner's business.
     """
     assert limits.keys() <= _LIMITS.keys(), f"unknown limit in {sorted(limits)}"
-    metadata = {"limits": limits, "lanes": lanes}
+    metadata = {"limits": limits, "lanes": lanes, **(metadata or {})}
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

@@ -44,18 +44,24 @@ def raised() -> Iterator[None]:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Leave a signal within to `check`, so that no step is torn."""
+    """Leave a signal within to `check`, so that no step is torn; raise at the end what is left."""
     _state.waiting = True
     try:
         yield
     finally:
         _state.waiting = False
+    check()
 
 
 def check() -> None:
     """Raise Interrupted where a signal has arrived."""
     if _state.received is not None:
         raise Interrupted(_state.received)
+
+
+def has_arrived() -> bool:
+    """Say whether `check` would raise."""
+    return _state.received is not None
 
 
 def leave_to_parent(_: int) -> None:

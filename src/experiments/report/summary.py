@@ -1,54 +1,15 @@
-"""What a run shows of itself: a table of its tensors, its figures, and its description."""
+"""What a run shows of itself: a table of its metrics, and its figures."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
-from torch.utils.data import TensorDataset
 
-from experiments.plugin.spec import Task
+from experiments.plugin.spec import DataSpec, Task, Tensors
 from experiments.report import figures
-from experiments.report.tables import markdown_table, tensor_table, text_table
-from experiments.training.evaluation import outputs_of, predict_item
-from experiments.training.history import History
-from experiments.training.session import Session
+from experiments.report.tables import markdown_table, text_table
 
-SAMPLES = 16
-_DARK = 64  # of the 255 of a byte: a picture that goes no further shows next to nothing
-PICTURE = 3  # the rank of an image: channels, height, width
-
-
-def tensors(session: Session) -> str:
-    """Return a table of the input batch, every parameter and the output, before training."""
-    inputs, targets = session.batches["train"].first(session.experiment.batch_size)
-    session.model.train(False)
-    with torch.no_grad():
-        outputs = session.model(session.params.tensors, inputs)
-    session.model.train()
-    return tensor_table(
-        {"inputs": inputs, "targets": targets, **session.params.tensors, "outputs": outputs}
-    )
-
-
-def draw(session: Session, history: History, folder: Path) -> Iterator[str]:
-    """Draw a run's figures into a folder, and yield their names."""
-    folder.mkdir(exist_ok=True)
-    for name, series in _curves(history).items():
-        title = f"{name.capitalize()} over steps"
-        figures.curves(folder / f"{name}.png", series, title=title, ylabel=name)
-        yield f"{name}.png"
-    spec = session.splits.spec
-    outputs, targets = outputs_of(session.model, session.params.tensors, session.batches["test"])
-    if spec.task is Task.classification:
-        matrix = figures.confusion_matrix(outputs.argmax(-1), targets, len(spec.classes))
-        figures.confusion(folder / "confusion_matrix.png", matrix, classes=spec.classes)
-        yield "confusion_matrix.png"
-    else:
-        figures.regression(folder / "predictions.png", outputs, targets=targets)
-        yield "predictions.png"
-    if len(spec.input_shape) == PICTURE and spec.task is Task.classification:
-        yield from _pictures(session, folder)
+_PICTURE = 3  # the rank of an image: channels, height, width
 
 
 def metrics_table(metrics: Mapping[str, float], *, markdown: bool = False) -> str:
@@ -62,40 +23,50 @@ def metrics_table(metrics: Mapping[str, float], *, markdown: bool = False) -> st
     return (markdown_table if markdown else text_table)(["metric", *parts], rows)
 
 
-def _curves(history: History) -> dict[str, figures.Series]:
-    """Group curves such as train/loss and val/loss by what they measure."""
+def curves(folder: Path, series: Mapping[str, Sequence[tuple[int, float]]]) -> Iterator[str]:
+    """Draw curves, those such as train/loss and val/loss in one figure, and yield its name."""
     groups: dict[str, dict[str, figures.Points]] = {}
-    for name, points in history.curves.items():
+    for name, points in series.items():
         groups.setdefault(name.rpartition("/")[2], {})[name] = points
-    return dict(groups)
+    for name, group in groups.items():
+        title = f"{name.capitalize()} over steps"
+        figures.curves(folder / f"{name}.png", group, title=title, ylabel=name)
+        yield f"{name}.png"
 
 
-def _pictures(session: Session, folder: Path) -> Iterator[str]:
-    spec, params = session.splits.spec, session.params.tensors
-    inputs, targets = session.batches["test"].first(SAMPLES)
-    preds = [predict_item(session.model, params, item).argmax().cpu() for item in inputs]
+def predictions(folder: Path, outputs: Tensor, targets: Tensor, spec: DataSpec) -> Iterator[str]:
+    """Draw outputs [N, ...] against targets [N], and yield the figure's name."""
+    if spec.task is Task.classification:
+        matrix = figures.confusion_matrix(outputs.argmax(-1), targets, len(spec.classes))
+        figures.confusion(folder / "confusion_matrix.png", matrix, classes=spec.classes)
+        yield "confusion_matrix.png"
+    else:
+        figures.regression(folder / "predictions.png", outputs, targets=targets)
+        yield "predictions.png"
+
+
+def has_pictures(spec: DataSpec) -> bool:
+    """Say whether the items are images of classes."""
+    return len(spec.input_shape) == _PICTURE and spec.task is Task.classification
+
+
+def pictures(
+    folder: Path, items: Tensor, targets: Tensor, preds: Tensor, spec: DataSpec
+) -> Iterator[str]:
+    """Draw images with what they are and are taken for, and yield the figure's name."""
     figures.predictions(
-        folder / "samples.png",
-        _stored(session, len(inputs)),
-        targets=targets.cpu(),
-        preds=torch.stack(preds),
-        classes=spec.classes,
+        folder / "samples.png", items, targets=targets, preds=preds, classes=spec.classes
     )
     yield "samples.png"
+
+
+def weights(folder: Path, params: Tensors, spec: DataSpec) -> Iterator[str]:
+    """Draw the weights that lead from an image to each class, where there are some."""
     flat = (spec.features, spec.outputs)
     direct = next((p for p in params.values() if tuple(p.shape) in (flat, flat[::-1])), None)
     if direct is not None:
-        weights = direct if tuple(direct.shape) == flat else direct.T
+        rows = direct if tuple(direct.shape) == flat else direct.T
         figures.weight_images(
-            folder / "weights.png", weights, shape=spec.input_shape, classes=spec.classes
+            folder / "weights.png", rows, shape=spec.input_shape, classes=spec.classes
         )
         yield "weights.png"
-
-
-def _stored(session: Session, count: int) -> Tensor:
-    items = session.splits.test
-    if isinstance(items, TensorDataset):
-        stored = items.tensors[0]
-        # Bytes that leave most of their range unused, as digits' 0 to 16, would be drawn as black.
-        return stored[:count].float() if stored.max() < _DARK else stored[:count]
-    return torch.stack([torch.as_tensor(items[i][0]) for i in range(count)])

@@ -9,6 +9,7 @@ import torch
 
 from experiments.plugin.kinds import Plugin
 from experiments.plugin.spec import Tensors
+from experiments.rules.axis import Axis
 
 P = TypeVar("P", bound=Plugin)
 
@@ -20,11 +21,12 @@ def numbers(plugins: Sequence[Plugin], device: torch.device) -> Tensors:
     keeps terms such as a bias correction exact.
     """
     dtype = torch.float32 if device.type == "mps" else torch.float64
+    axis = Axis(len(plugins))
     rows = {
         f: [getattr(plugin, f.name) for plugin in plugins] for f in dataclasses.fields(plugins[0])
     }
     return {
-        field.name: torch.tensor(row if len(row) > 1 else row[0], dtype=dtype, device=device)
+        field.name: axis.of_rows(torch.tensor(row, dtype=dtype, device=device))
         for field, row in rows.items()
         if any(_is_number(field, value) for value in row)
     }

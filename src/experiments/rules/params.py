@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.plugin.spec import Network, Parameter, Tensors
+from experiments.rules.axis import Axis
 
 _NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 
@@ -37,39 +38,28 @@ class Params:
             # A lane's parameter is a strided view, and so is its gradient: autograd advises dense
             # gradients, which measure no faster here and would need a copy a step.
             warnings.filterwarnings("ignore", message="grad and param do not obey the gradient")
+        self.axis = Axis(len(networks))
         self.layout = layout_of(networks[0])
         self.channels_last = channels_last
-        rows = [self.join(initial_tensors(network)) for network in networks]
-        initial = rows[0] if len(rows) == 1 else torch.stack(rows)
+        initial = self.axis.join([self.join(initial_tensors(network)) for network in networks])
         self.vector = initial.to(device, dtype, copy=True)
         self.grads = torch.zeros_like(self.vector)
         values, grads = self.split(self.vector), self.split(self.grads)
         # A plain run trains the network's own tensors, so that a module needs no substitution in
         # its forward pass; lanes train new leaves.
-        own = initial_tensors(networks[0]) if len(rows) == 1 else {}
+        own = initial_tensors(networks[0]) if len(networks) == 1 else {}
         self.tensors = {name: _leaf(own.get(name), values[name], grads[name]) for name in values}
 
     def over(self, vector: Tensor) -> "Fresh":
         """Return parameters of the same layout whose values are those of another vector."""
         return Fresh(self, vector)
 
-    @property
-    def lanes(self) -> int | None:
-        """The number of lanes K, or None for a plain run."""
-        return None if self.vector.dim() == 1 else self.vector.shape[0]
-
     def taken(self, places: Sequence[int]) -> "Params":
-        """Return a copy of some of the lanes."""
-        return self._with(self.vector[list(places)])
-
-    def lane(self, place: int) -> "Params":
-        """Return a copy of one lane, as the parameters of a plain run."""
-        return self._with(self.vector[place].clone())
-
-    def _with(self, vector: Tensor) -> "Params":
+        """Return a copy of some of the lanes; one alone has the parameters of a plain run."""
         twin = copy.copy(self)
-        twin.vector, twin.grads = vector, torch.zeros_like(vector)
-        values, grads = twin.split(vector), twin.split(twin.grads)
+        twin.axis, twin.vector = Axis(len(places)), self.axis.taken(self.vector, places)
+        twin.grads = torch.zeros_like(twin.vector)
+        values, grads = twin.split(twin.vector), twin.split(twin.grads)
         twin.tensors = {name: _leaf(None, values[name], grads[name]) for name in values}
         return twin
 

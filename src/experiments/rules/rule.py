@@ -4,7 +4,6 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
-from torch.func import vmap
 
 from experiments.plugin.kinds import Optimizer, Schedule, Transform
 from experiments.plugin.spec import State, Tensors
@@ -37,10 +36,14 @@ class Rule:
     ) -> None:
         device = params.vector.device
         self._scaled = scaled
-        self._lanes = params.lanes
+        self._axis = params.axis
         self._layout = params.layout
         self._optimizer = optimizers[0]
         self._transforms = {name: lanes[0] for name, lanes in transforms.items()}
+        # Made once: a plain run has it at each step for nothing.
+        self._applied = self._axis.map(
+            self._apply, in_dims=(0, 0, 0, 0, None), randomness="different"
+        )
         # Of the optimizer and of each transform: 0-d, in lanes [K].
         self.numbers = {name: numbers(lanes, device) for name, lanes in transforms.items()}
         self.numbers["optimizer"] = numbers(optimizers, device)
@@ -55,7 +58,7 @@ class Rule:
 
     def init(self, vector: Tensor) -> Memory:
         """Return the memory of the optimizer and of each transform before the first step."""
-        memory: Memory = vmap(self._init)(vector) if self._lanes else self._init(vector)
+        memory: Memory = self._axis.map(self._init)(vector)
         return memory | {lossscale.KEY: lossscale.init(vector)} if self._scaled else memory
 
     def weighted(self, loss: Tensor, parts: int, state: Memory) -> Tensor:
@@ -68,7 +71,7 @@ class Rule:
             loss = loss * state[lossscale.KEY]["scale"]
         if parts > 1:
             loss = loss / parts
-        return loss.sum() if self._lanes else loss
+        return self._axis.total(loss)
 
     def update(self, grads: Tensor, vector: Tensor, state: Memory, t: int) -> tuple[Tensor, Memory]:
         """Return what the loop subtracts at step `t`, and the next memory."""
@@ -81,10 +84,7 @@ class Rule:
     ) -> tuple[Tensor, Memory]:
         time, scheduled = self.clock(t)
         values = self.numbers | {"optimizer": self.numbers["optimizer"] | scheduled}
-        if self._lanes is None:
-            return self._apply(values, grads, vector, state, time)
-        in_lanes = vmap(self._apply, in_dims=(0, 0, 0, 0, None), randomness="different")
-        change, state = in_lanes(values, grads, vector, state, time)
+        change, state = self._applied(values, grads, vector, state, time)
         return change, state
 
     def bound(self, numbers: dict[str, Tensors], clock: Sequence[tuple[Tensor, Tensors]]) -> "Rule":

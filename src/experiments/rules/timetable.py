@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from experiments.plugin.kinds import Schedule
 from experiments.plugin.spec import Tensors, Unit
+from experiments.rules.axis import Axis
 from experiments.rules.numbers import filled, numbers
 
 # Schedules are evaluated for this many steps in one go, which costs microseconds a step less than
@@ -59,10 +59,9 @@ class Timetable:
 
     def _row(self, base: Tensor, schedules: Sequence[Schedule], times: Tensor) -> Tensor:
         values = numbers(schedules, times.device)
-        if base.dim() == 0:
-            return base * self._factors(schedules[0], values, times)
-        factors = vmap(lambda v: self._factors(schedules[0], v, times))(values)
-        return base[:, None] * factors
+        factors = Axis(len(schedules)).map(lambda v: self._factors(schedules[0], v, times))
+        row: Tensor = base[..., None] * factors(values)
+        return row
 
     def _factors(self, schedule: Schedule, values: Tensors, times: Tensor) -> Tensor:
         # The first step is at time 0, so that training starts at the schedule's first value.

@@ -7,7 +7,7 @@ might inherit what the thread holds.
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from experiments.settings import Checkpoint
 
 FOLDER = "checkpoints"
 BEST, LAST, PREVIOUS = (f"{name}.safetensors" for name in ("best", "last", "previous"))
+_WRITERS = 16  # checkpoints written beside each other, whose waits for the disk overlap
 # What going on needs to know, beside the tensors.
 _FACTS = {"step": int, "position": int, "seconds": float, "channels_last": bool}
 Content = tuple[Tensors, dict[str, Any]]
@@ -119,6 +120,36 @@ class Keeper:
         if self._error is not None:
             stopped, self._error = self._error, None
             raise stopped
+
+
+def keep(
+    name: str, contents: Iterable[tuple[int, Keeper, Content]], *, wait: bool
+) -> dict[int, Exception]:
+    """Write a checkpoint of each run, some beside each other; return what stopped any, by place."""
+    failed: dict[int, Exception] = {}
+    writing: list[tuple[int, Keeper]] = []
+    for place, keeper, content in contents:
+        try:
+            keeper.keep(name, *content)
+        except Exception as error:
+            failed[place] = error
+            continue
+        writing.append((place, keeper))
+        if wait and len(writing) == _WRITERS:
+            failed |= finish(writing[:1])
+            del writing[0]
+    return failed | finish(writing) if wait else failed
+
+
+def finish(keepers: Iterable[tuple[int, Keeper]]) -> dict[int, Exception]:
+    """Wait until everything is written; return what stopped any of it, by place."""
+    failed: dict[int, Exception] = {}
+    for place, keeper in keepers:
+        try:
+            keeper.finish()
+        except Exception as error:
+            failed[place] = error
+    return failed
 
 
 def newest(folder: Path, run_id: str, position: int) -> Content | None:

@@ -48,8 +48,8 @@ class Journal(Tracker):
     """Appends events to the journal of a run's folder, which it locks while the run lives.
 
     Raises ConfigError where another process writes there, where there is a run already, or, to
-    `resume`, where there is none. After a resume the numbers that are already there are compared
-    with those that come again, and not appended.
+    `resume`, where there is none. Then `past` has the events that are there, until their numbers
+    are expected: those that come again are compared with them, and not appended.
     """
 
     def __init__(self, folder: Path, *, resume: bool = False) -> None:
@@ -67,6 +67,7 @@ class Journal(Tracker):
             self._file.close()
             raise ConfigError(f"The folder {folder} is busy: another process runs in it.")
         _open.add(self)
+        self.past: list[Event] = []
         self.dropped = self._cut() if resume else 0  # damaged bytes after the last good record
         self._known: dict[tuple[str, int], float] = {}
         self.difference = ""  # the first number that came again otherwise than before
@@ -88,7 +89,8 @@ class Journal(Tracker):
 
     def expect(self, step: int, looked: int) -> None:
         """Take the numbers of a step and later ones, of losses after `looked`, as to come again."""
-        for event, _ in read(self.path):
+        past, self.past = self.past or [event for event, _ in read(self.path)], []
+        for event in past:
             if event["event"] in NUMBERS:
                 first = step if event["event"] == "metrics" else looked + 1
                 self._known |= {(name, t): value for name, t, value in points(event) if t >= first}
@@ -109,7 +111,9 @@ class Journal(Tracker):
 
     def _cut(self) -> int:
         """Go to the end of the last good record, and return how many bytes stood after it."""
-        good = max((offset for _, offset in read(self.path)), default=0)
+        good = 0
+        for event, good in read(self.path):  # noqa: B007  # the last offset is what counts
+            self.past.append(event)
         rest = self._file.seek(0, os.SEEK_END) - good
         self._file.seek(good)
         self._file.truncate()

@@ -1,4 +1,4 @@
-"""What a checkpoint holds of a run, and the model that is made of one again."""
+"""What a checkpoint holds of a run, and how runs go on from theirs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,21 +10,22 @@ from experiments import tensorfile
 from experiments.errors import DataError
 from experiments.plugin.description import describe, describe_spec
 from experiments.plugin.spec import Tensors
+from experiments.runs.checkpoints import Content
+from experiments.training import lanes
 from experiments.training.loop import Step
 from experiments.training.session import Session
 
 
 class Point(NamedTuple):
-    """A run after a step of which nothing was made yet: no look, no evaluation.
+    """Runs after a step of which nothing was made yet: no look, no evaluation.
 
     `losses` are those since the last look; `best` are the best parameters and buffers so far, none
-    at first; `position` is where the journal ends, and `seconds` is the time trained.
+    at first; `seconds` is the time trained.
     """
 
     step: Step
     losses: Sequence[Tensor]
     best: Tensors
-    position: int
     seconds: float
 
 
@@ -51,28 +52,62 @@ def of_model(
 
 
 def of_run(
-    session: Session, point: Point, values: Mapping[str, float], run_id: str
+    session: Session,
+    point: Point,
+    run_id: str,
+    *,
+    position: int = 0,
+    values: Mapping[str, float] | None = None,
+    place: int = 0,
 ) -> tuple[Tensors, dict[str, Any]]:
-    """Return all that the run needs to go on from a point as if it had never stopped."""
-    step = point.step
-    tensors, facts = of_model(session, step.t, values)
-    tensors |= {"losses": torch.cat(list(point.losses)), "change": step.change}
+    """Return all that the run at a place needs to go on from a point as if it had never stopped.
+
+    `position` is where its journal ends, `values` are those of its last evaluation.
+    """
+    axis, step = session.axis, point.step
+    single = lanes.taken(session, [place], step.state)
+    tensors, facts = of_model(single, step.t, values or {})
+    losses = torch.cat(list(point.losses)).reshape(-1, axis.count)[:, place]
+    tensors |= {"losses": losses, "change": axis.rows(step.change)[place]}
     tensors["random/cpu"] = torch.get_rng_state()
     if session.device.type == "cuda":
         tensors["random/cuda"] = torch.cuda.get_rng_state(session.device)
-    for name, memory in step.state.items():
+    for name, memory in single.state.items():
         tensors |= tensorfile.under(f"state/{name}", memory)
-    own = {"run_id": run_id, "position": point.position, "seconds": point.seconds}
+    best = {name: axis.rows(tensor)[place] for name, tensor in point.best.items()}
+    own = {"run_id": run_id, "position": position, "seconds": point.seconds}
     own["channels_last"] = session.params.channels_last
-    return tensors | tensorfile.under("best", point.best), facts | own
+    return tensors | tensorfile.under("best", best), facts | own
 
 
 @torch.no_grad()
-def bring_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) -> Point:
-    """Bring a run that was prepared anew to the point that `of_run` kept.
+def bring_back(session: Session, contents: Sequence[Content]) -> Point:
+    """Bring runs that were prepared anew to the point that `of_run` kept, of each its own.
 
-    Raises DataError where the tensors are not those of such a run.
+    Raises DataError where the tensors are not those of such runs.
     """
+    axis = session.axis
+    singles = [lanes.taken(session, [place], session.state) for place in range(axis.count)]
+    points = [_brought_back(one, *own) for one, own in zip(singles, contents, strict=True)]
+    for name, tensor in session.trained.items():
+        tensor.copy_(axis.join([single.trained[name] for single in singles]))
+    state = {
+        owner: {name: axis.join([p.step.state[owner][name] for p in points]) for name in memory}
+        for owner, memory in session.state.items()
+    }
+    losses = axis.join([point.losses[0] for point in points]).movedim(0, -1)
+    change = axis.join([point.step.change for point in points])
+    # A run that has no best parameters yet has a place among those of the others all the same.
+    pairs = list(zip(points, singles, strict=True))
+    known = {name for point in points for name in point.best}
+    best = {
+        name: axis.join([p.best.get(name, s.trained[name]) for p, s in pairs]) for name in known
+    }
+    seconds = max(point.seconds for point in points)
+    return Point(Step(points[0].step.t, losses, change, state), [losses], best, seconds)
+
+
+def _brought_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) -> Point:
     params, reordered = session.params, facts["channels_last"] != session.params.channels_last
 
     def placed(like: Tensor, stored: Tensor) -> Tensor:
@@ -89,16 +124,13 @@ def bring_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) -> 
         for name, buffer in session.model.buffers.items():
             buffer.copy_(placed(buffer, tensors[f"buffers/{name}"]))
         state = {
-            owner: {
-                name: placed(value, tensors[f"state/{owner}/{name}"])
-                for name, value in memory.items()
-            }
+            owner: {name: placed(v, tensors[f"state/{owner}/{name}"]) for name, v in memory.items()}
             for owner, memory in session.state.items()
         }
         losses = tensors["losses"].to(params.vector)
         step = Step(facts["step"], losses, placed(params.vector, tensors["change"]), state)
         best = {
-            name: placed(params.vector if name == "params" else session.model.buffers[name], value)
+            name: placed(session.trained[name], value)
             for name, value in tensorfile.below("best", tensors).items()
         }
         torch.set_rng_state(tensors["random/cpu"])
@@ -106,4 +138,4 @@ def bring_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) -> 
             torch.cuda.set_rng_state(tensors["random/cuda"], session.device)
     except (KeyError, ValueError, RuntimeError) as error:
         raise DataError(f"The checkpoint of step {facts['step']} does not fit: {error}.") from error
-    return Point(step, [losses], best, facts["position"], facts["seconds"])
+    return Point(step, [losses], best, facts["seconds"])

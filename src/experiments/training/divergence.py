@@ -12,24 +12,27 @@ from experiments.training import checkpoint, engine
 from experiments.training.loop import Step, descend
 from experiments.training.session import Session
 
-_LONGEST = 60.0  # seconds to take steps again, about as many as lie between two checkpoints
 
-
-def found(session: Session, content: Content | None, t: int) -> str:
+def found(session: Session, content: Content | None, t: int, *, longest: float) -> str:
     """Say which parameter was not finite first, up to step `t`; nothing where that takes too long.
 
-    The session is prepared anew; the steps are those after the checkpoint, or all.
+    The session is prepared anew; the steps are those after the checkpoint, or all. Random numbers
+    of others that train stay as they are.
     """
     started = time.monotonic()
-    torch.manual_seed(derive(session.experiment.seed, "train"))
-    point = checkpoint.bring_back(session, *content) if content else None
-    for step in _again(session, point.step if point else None):
-        if not session.params.vector.isfinite().all():
-            return f"{_worst(session.params)} was the first that was not finite, after step {step}."
-        if step >= t - 1:
-            return f"All parameters were finite until then; {_worst(session.params)} was largest."
-        if time.monotonic() - started > _LONGEST:
-            break
+    devices = [session.device] if session.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(derive(session.experiment.seed, "train"))
+        point = checkpoint.bring_back(session, [content]) if content else None
+        for step in _again(session, point.step if point else None):
+            if time.monotonic() - started > longest:
+                break
+            if not session.params.vector.isfinite().all():
+                worst = _worst(session.params)
+                return f"{worst} was the first that was not finite, after step {step}."
+            if step >= t - 1:
+                worst = _worst(session.params)
+                return f"All parameters were finite until then; {worst} was largest."
     return ""
 
 

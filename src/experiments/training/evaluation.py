@@ -1,41 +1,36 @@
 """How good a model is on a split, and what it predicts for single items."""
 
-from collections.abc import Callable, Mapping
-
 import torch
 from torch import Tensor
 
 from experiments.data.batches import Batches
-from experiments.plugin.kinds import Metric
 from experiments.plugin.spec import Tensors
 from experiments.process import signals
 from experiments.training.forward import Forward
+from experiments.training.session import Session
 
 
 @torch.no_grad()
-def evaluate(
-    model: Forward,
-    tensors: Tensors,
-    batches: Batches,
-    *,
-    loss_fn: Callable[[Tensor, Tensor], Tensor],
-    metrics: Mapping[str, Metric],
-) -> dict[str, float]:
-    """Return the mean loss and every metric over one pass of a split."""
-    losses = torch.zeros((), dtype=torch.float64)
-    totals: dict[str, Tensor] = {}
-    model.train(False)
+def evaluate(session: Session, split: str) -> list[dict[str, float]]:
+    """Return the mean loss and every metric of each run over one pass of a split."""
+    axis, batches = session.axis, session.batches[split]
+    losses = torch.zeros(axis.count, dtype=torch.float64)
+    totals: Tensors = {}
+    statistics = {name: axis.map(m.statistics) for name, m in session.metrics.items()}
+    session.model.train(False)
     for inputs, targets in batches.in_order():
         signals.check()
-        outputs = model(tensors, inputs)
-        losses += loss_fn(outputs, targets).cpu() * len(targets)
-        for name, metric in metrics.items():
+        outputs, same = session.model.on_same(session.params.tensors, inputs), axis.same(targets)
+        losses += session.loss_fn(outputs, same).cpu() * len(targets)
+        for name, sums_of in statistics.items():
             # Sums in float64, so that R2's differences of large numbers keep their digits.
-            sums = metric.statistics(outputs, targets).cpu().double()
+            sums = sums_of(outputs, same).cpu().double()
             totals[name] = totals[name] + sums if name in totals else sums
-    model.train()
-    values = {name: metric.value(totals[name]).item() for name, metric in metrics.items()}
-    return {"loss": losses.item() / batches.size, **values}
+    session.model.train()
+    values = {f"{split}/loss": (losses / batches.size).tolist()}
+    for name, metric in session.metrics.items():
+        values[f"{split}/{name}"] = axis.values(axis.map(metric.value)(totals[name]))
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
 
 
 @torch.no_grad()

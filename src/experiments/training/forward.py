@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch.func import functional_call
 
 from experiments.plugin.spec import Network, Precision, Tensors
+from experiments.rules.axis import Axis
 from experiments.rules.params import Params
 
 _AUTOCAST = {Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16}
+_AT_ONCE = 2**14  # items of all lanes together that are computed for the same inputs
 
 
 class Forward:
@@ -26,18 +28,17 @@ class Forward:
         params: Params,
         precision: Precision = Precision.fp32,
     ) -> None:
-        self._network = networks[0]
+        self._network, self._axis = networks[0], params.axis
         self._autocast = _AUTOCAST.get(precision)
         self._device = params.vector.device.type
         modules = [network for network in networks if isinstance(network, nn.Module)]
         for module in modules:
             module.to(params.vector.device, params.vector.dtype)
-        self.buffers: Tensors = dict(modules[0].named_buffers()) if modules else {}
-        self._call: Callable[[Tensors, Tensor], Tensor] = self._single
-        self._in_lanes = params.lanes is not None
-        if self._in_lanes:
-            self.buffers = stack_module_state(modules)[1] if modules else {}
-            self._call = lambda tensors, inputs: self._lanes(tensors, self.buffers, inputs)
+        own = [dict(module.named_buffers()) for module in modules]
+        names = own[0] if own else {}
+        self.buffers = {name: self._axis.join([each[name] for each in own]) for name in names}
+        # A plain run's module holds the parameters that are trained, and needs no substitution.
+        self._call = self._plain if self._axis.count == 1 else self._over(self.buffers)
 
     def __call__(self, tensors: Tensors, inputs: Tensor) -> Tensor:
         """Return the outputs; where products have 16 bits, the outputs are float32 again."""
@@ -46,49 +47,53 @@ class Forward:
         with torch.autocast(self._device, self._autocast):
             return self._call(tensors, inputs).float()
 
-    def bound(self, buffers: Tensors) -> Callable[[Tensors, Tensor], Tensor]:
+    def bound(self, buffers: Tensors) -> "Forward":
         """Return the same function with all that it depends on given as tensors."""
         twin = copy.copy(self)
-        call = self._lanes if self._in_lanes else self._substituted
-        twin._call = lambda tensors, inputs: call(tensors, buffers, inputs)
+        twin.buffers, twin._call = buffers, twin._over(buffers)
         return twin
 
     def taken(self, places: Sequence[int]) -> "Forward":
         """Return the function of some of the lanes, with copies of their buffers."""
         twin = copy.copy(self)
-        twin.buffers = {name: buffer[list(places)] for name, buffer in self.buffers.items()}
-        twin._call = lambda tensors, inputs: twin._lanes(tensors, twin.buffers, inputs)
-        return twin
+        twin._axis = Axis(len(places))
+        return twin.bound({name: self._axis.taken(b, places) for name, b in self.buffers.items()})
 
-    def lane(self, place: int) -> "Forward":
-        """Return the function of one lane, as that of a plain run, with copies of its buffers."""
+    def on_same(self, tensors: Tensors, inputs: Tensor) -> Tensor:
+        """Return the outputs [K, B, ...] of all lanes for the same inputs [B, *item], as batches
+        of a bounded size; of one run [B, ...].
+        """
+        if self._axis.count == 1:
+            return self(tensors, inputs)
+        size = max(1, _AT_ONCE // len(inputs))
+        places = [slice(n, n + size) for n in range(0, self._axis.count, size)]
+        parts = [self._some_on_same(tensors, inputs, some) for some in places]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _some_on_same(self, tensors: Tensors, inputs: Tensor, places: slice) -> Tensor:
+        own, buffers = (
+            {name: tensor[places] for name, tensor in named.items()}
+            for named in (tensors, self.buffers)
+        )
+        call = self._axis.map(self._substituted, in_dims=(0, 0, None))
         twin = copy.copy(self)
-        twin._in_lanes = False
-        twin.buffers = {name: buffer[place].clone() for name, buffer in self.buffers.items()}
-        twin._call = lambda tensors, inputs: twin._substituted(tensors, twin.buffers, inputs)
-        return twin
-
-    def on_same(self, tensors: Tensors, inputs: Tensor, places: slice) -> Tensor:
-        """Return the outputs [K, B, ...] of some of the lanes for the same inputs [B, *item]."""
-        twin, call = copy.copy(self), vmap(self._substituted, in_dims=(0, 0, None))
-        buffers = {name: buffer[places] for name, buffer in self.buffers.items()}
         twin._call = lambda tensors, inputs: call(tensors, buffers, inputs)
-        return twin({name: tensor[places] for name, tensor in tensors.items()}, inputs)
+        return twin(own, inputs)
 
     def train(self, mode: bool = True) -> None:
         """Switch between training and evaluation (dropout, BatchNorm)."""
         if isinstance(self._network, nn.Module):
             self._network.train(mode)
 
-    def _single(self, tensors: Tensors, inputs: Tensor) -> Tensor:
+    def _plain(self, tensors: Tensors, inputs: Tensor) -> Tensor:
         if isinstance(self._network, Network):
             return self._network.forward(tensors, inputs)
         output: Tensor = self._network(inputs)
         return output
 
-    def _lanes(self, tensors: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
-        outputs: Tensor = vmap(self._substituted, randomness="different")(tensors, buffers, inputs)
-        return outputs
+    def _over(self, buffers: Tensors) -> Callable[[Tensors, Tensor], Tensor]:
+        call = self._axis.map(self._substituted, randomness="different")
+        return lambda tensors, inputs: call(tensors, buffers, inputs)
 
     def _substituted(self, tensors: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
         if isinstance(self._network, Network):

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
@@ -67,11 +68,12 @@ class Progress:
                 self._bar.refresh()
                 self._hidden = False
 
-    def tell(self, t: int, loss: float) -> None:
-        """Show the step that was looked at, and its loss."""
+    def tell(self, t: int, losses: Sequence[float]) -> None:
+        """Show the step that was looked at, and its loss, of several runs the span of theirs."""
         if self._bar is not None:
             epoch = (t - 1) // self._steps_per_epoch + 1
-            text = f"epoch {epoch}/{self._experiment.epochs} step {t} loss {loss:.4f}"
+            span = dict.fromkeys(f"{loss:.4f}" for loss in (min(losses), max(losses)))
+            text = f"epoch {epoch}/{self._experiment.epochs} step {t} loss {' to '.join(span)}"
             self._bar.set_description_str(text, refresh=False)
 
     def _clear(self, _: logging.LogRecord) -> bool:

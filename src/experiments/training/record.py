@@ -5,10 +5,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 from experiments.errors import DivergedError
-from experiments.runs.results import Result
+from experiments.runs.result import Result, Status
 from experiments.runs.tracker import Tracker
 from experiments.settings import Experiment
-from experiments.training import pruning
+from experiments.training import judge
 from experiments.training.history import History
 from experiments.training.session import Session
 
@@ -46,7 +46,7 @@ class Record:
         self._log, self._job = log, job
         self._steps_per_epoch = session.steps_per_epoch
         self._optimum = session.splits.optimum
-        self._status = "finished"
+        self._status = Status.finished
 
     def look(self, first: int, losses: Sequence[float], numbers: Mapping[str, float]) -> None:
         """Take the losses of the steps since the last look, and numbers of the last of them."""
@@ -74,8 +74,8 @@ class Record:
         if early := self.history.stop():
             return early
         value = self.history.last[self.history.monitor]
-        if self._job is not None and pruning.is_given_up(self._job, t, value):
-            self._status = "pruned"
+        if self._job is not None and judge.is_given_up(self._job, t, value):
+            self._status = Status.pruned
             return f"{self.history.monitor} {value:.4g} is not worth going on with"
         return None
 

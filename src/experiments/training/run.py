@@ -1,82 +1,230 @@
-"""One run, from its start to its end, whichever way that is."""
+"""Runs, from their start to the end of each, whichever way that is; mostly it is one run."""
 
 import logging
+import resource
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from experiments.errors import DivergedError, explained
+from experiments.errors import DivergedError, explained, is_out_of_memory
 from experiments.plugin import registry
-from experiments.runs import checkpoints, provenance, results
+from experiments.runs import checkpoints, provenance
+from experiments.runs.checkpoints import Keeper
+from experiments.runs.journal import Event
 from experiments.runs.provenance import Identity
-from experiments.runs.results import Result
+from experiments.runs.result import Result
 from experiments.runs.tracker import Tracker
 from experiments.settings import Experiment
-from experiments.training import divergence
+from experiments.training import divergence, ending, lanes
+from experiments.training.record import Record
 from experiments.training.resume import Earlier
 from experiments.training.session import Session, prepare
-from experiments.training.train import Training
+from experiments.training.train import Ended, Lane, Training
 
 log = logging.getLogger(__name__)
 
+_REPLAY = 60.0  # seconds to take steps again, about as many as lie between two checkpoints
+_SHARE, _LEAST = 0.05, 2.0  # of the time trained, and seconds, for that in runs of a group
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """A run to be made; `earlier` is the part of it that it goes on with, `log` its own log."""
+
+    experiment: Experiment
+    identity: Identity
+    tracker: Tracker
+    log: logging.Logger = log
+    earlier: Earlier | None = None
+
+    @property
+    def step(self) -> int:
+        """The step that it goes on from."""
+        content = self.earlier.content if self.earlier else None
+        return int(content[1]["step"]) if content else 0
+
 
 def execute(
-    experiment: Experiment,
-    tracker: Tracker,
-    identity: Identity,
-    root: Path,
-    *,
-    session: Session | None = None,
-    earlier: Earlier | None = None,
-) -> Result:
-    """Run an experiment, and record how it ends whichever way that is.
+    runs: Sequence[Run], root: Path, session: Session | None = None
+) -> Generator[tuple[Run, Result | Exception], None, None]:
+    """Make runs that differ in numbers alone, and yield each with how it ended, which it records.
 
-    `root` is the checkout; a session that is prepared already saves doing so again; an `earlier`
-    part of the same run is gone on with. Raises what stopped the run.
+    `root` is the checkout; a session that is prepared for a run alone saves doing so again. What
+    stops the training of all stops each; a signal is raised, once every run is kept.
     """
-    start = earlier.start if earlier else provenance.start_event(experiment, identity, root)
-    if not earlier:
-        tracker.add("start", **start)
-    status = "KILLED"
+    _allow_files(4 * len(runs))
+    execution = _Execution(runs, root)
     try:
-        session = session or prepare(experiment)
-        training = Training(session, tracker, start["run_id"], identity.job)
-        if earlier:
-            digest = provenance.dataset_event(session.splits, "")["digest"]
-            earlier.check_data(digest, allowed=experiment.resume_changed)
-            training.go_on(earlier)
-        if not (earlier and earlier.digests):  # it may have been killed before it was recorded
-            results.write(tracker, "tensors.txt", training.show_tensors())
-            results.write_patch(tracker, root)
-            dataset = registry.name_of(type(session.experiment.dataset))
-            event = provenance.dataset_event(session.splits, dataset)
-            results.record_origin(session, tracker, start["config"], event)
-        last, reason = training.train()
-        result = training.conclude(last, reason)
-        results.announce(result, training.history, log)
-        results.hand_over(session, tracker, training.history, result, start)
-        status = "FINISHED"
+        yield from execution.train(session)
     except Exception as error:
-        status = "FAILED"
+        yield from execution.fail(error)
+    except BaseException:
+        execution.kill()
+        raise
+
+
+class _Execution:
+    """Runs that are made together, and what they have in common."""
+
+    def __init__(self, runs: Sequence[Run], root: Path) -> None:
+        self._root, self._started = root, time.monotonic()
+        self._waiting = {run.identity.run_id: run for run in runs}
+        self._starts: dict[str, Event] = {}
+        self._alone, self._replayed = len(runs) == 1, 0.0
+
+    def train(self, session: Session | None) -> Iterator[tuple[Run, Result | Exception]]:
+        """Start all runs, and train together those that go on from the same step."""
+        steps: dict[int, list[Run]] = {}
+        for run in list(self._waiting.values()):
+            try:
+                self._start(run)
+            except Exception as error:
+                yield run, self._failed(run, error)
+            else:
+                steps.setdefault(run.step, []).append(run)
+        for some in steps.values():
+            yield from self._train(some, session)
+
+    def fail(self, error: Exception) -> Iterator[tuple[Run, Exception]]:
+        """End every run that has not ended."""
+        for run in list(self._waiting.values()):
+            yield run, self._failed(run, error)
+
+    def kill(self) -> None:
+        """End every run that has not ended, so that it can go on later."""
+        for run in self._waiting.values():
+            ending.end(run.tracker, run.log, "KILLED")
+
+    def _start(self, run: Run) -> None:
+        like = next(iter(self._starts.values()), None)
+        start = (
+            run.earlier.start
+            if run.earlier
+            else provenance.start_event(run.experiment, run.identity, self._root, like)
+        )
+        if not run.earlier:
+            run.tracker.add("start", **start)
+        self._starts[run.identity.run_id] = start
+
+    def _train(
+        self, runs: Sequence[Run], session: Session | None = None, *, again: bool = False
+    ) -> Iterator[tuple[Run, Result | Exception]]:
+        """Train runs that go on from the same step; where memory does not suffice, half of them."""
+        try:
+            training = self._prepared(runs, session or prepare(runs[0].experiment), again=again)
+            with closing(training.train()) as found:
+                for ended in found:
+                    run = self._waiting[ended.lane.run_id]
+                    yield run, self._concluded(run, ended)
+            return
+        except Exception as error:
+            left = [run for run in runs if run.identity.run_id in self._waiting]
+            if not is_out_of_memory(error) or len(left) < 2:
+                raise
+        half = len(left) // 2
+        log.warning("%d lanes are too many for the memory: half of them go first.", len(left))
+        for some in (left[:half], left[half:]):
+            yield from self._train(some, again=True)
+
+    def _prepared(self, runs: Sequence[Run], single: Session, *, again: bool) -> Training:
+        """Prepare runs; those that begin `again` compare what they repeat with their journals."""
+        session = single
+        if len(runs) > 1:
+            session = lanes.in_lanes(single, [run.experiment for run in runs])
+        name = registry.name_of(type(single.experiment.dataset))
+        dataset = provenance.dataset_event(single.splits, name)
+        prepared = []
+        for place, run in enumerate(runs):
+            record = Record(run.experiment, session, run.tracker, run.log, run.identity.job)
+            lane = Lane(run_id=run.identity.run_id, tracker=run.tracker, record=record)
+            if run.tracker.folder is not None:
+                beside = run.experiment.data.workers == 0
+                lane.keeper = Keeper(run.tracker.folder, run.tracker.sync, beside=beside)
+            if run.earlier is not None:
+                _go_on(run, run.earlier, lane, dataset["digest"])
+            elif again:
+                run.tracker.expect(0, 0)
+            # An earlier part may have been killed before it was recorded.
+            if not again and not (run.earlier and run.earlier.digest):
+                own = lanes.taken(session, [place], session.state)
+                config = self._starts[run.identity.run_id]["config"]
+                ending.record_origin(own, run.tracker, run.log, config, dataset, self._patch)
+            prepared.append(lane)
+        return Training(session, prepared)
+
+    @cached_property
+    def _patch(self) -> str:
+        return provenance.patch(self._root)
+
+    def _concluded(self, run: Run, ended: Ended) -> Result | Exception:
+        """Hand over what a run has left, and end it: an error here is its own."""
+        outcome, history = ended.result, ended.lane.record.history
+        if isinstance(outcome, Result):
+            try:
+                ending.announce(outcome, history, run.log)
+                start = self._starts[run.identity.run_id]
+                ending.hand_over(ended.session, run.tracker, history, outcome, start)
+            except Exception as error:
+                outcome = error
+        if isinstance(outcome, Exception):
+            return self._failed(run, self._located(run, ended, outcome))
+        self._end(run, "FINISHED")
+        return outcome
+
+    def _failed(self, run: Run, error: Exception) -> Exception:
         told = explained(error)
-        if isinstance(error, DivergedError):
-            told = _located(error, experiment, tracker, start["run_id"])
-        if told is not error:
+        if told is not error and told.__cause__ is None:
             told.__cause__ = error
-        results.record_failure(tracker, told)
-        raise told from told.__cause__
-    finally:
-        results.end(tracker, status)
-    return result
+        ending.record_failure(run.tracker, told)
+        self._end(run, "FAILED")
+        return told
+
+    def _end(self, run: Run, status: str) -> None:
+        ending.end(run.tracker, run.log, status)
+        del self._waiting[run.identity.run_id]
+
+    def _located(self, run: Run, ended: Ended, error: Exception) -> Exception:
+        """Return the error of a run that diverged with what its last steps show when taken again.
+
+        Runs of a group have a small share of its time for that, all together.
+        """
+        if not isinstance(error, DivergedError):
+            return error
+        room, begun = _REPLAY, time.monotonic()
+        if not self._alone:
+            room = min(room, max(_LEAST, _SHARE * (begun - self._started)) - self._replayed)
+        folder, position = run.tracker.folder, run.tracker.position()
+        try:
+            content = checkpoints.newest(folder, run.identity.run_id, position) if folder else None
+            fresh = lanes.in_lanes(ended.session, [run.experiment])
+            found = divergence.found(fresh, content, error.t, longest=room)
+        except Exception as other:  # it must not hide why the run ended
+            run.log.warning("The last steps could not be taken again: %s", other)
+            return error
+        self._replayed += time.monotonic() - begun
+        told = DivergedError(f"{error} {found}".rstrip(), error.t)
+        told.__cause__ = error
+        return told
 
 
-def _located(
-    error: DivergedError, experiment: Experiment, tracker: Tracker, run_id: str
-) -> DivergedError:
-    """Return the error of a run that diverged with what its last steps show when taken again."""
-    folder = tracker.folder
-    try:
-        content = checkpoints.newest(folder, run_id, tracker.position()) if folder else None
-        found = divergence.found(prepare(experiment), content, error.t)
-    except Exception as other:  # it must not hide why the run ended
-        log.warning("The last steps could not be taken again: %s", other)
-        return error
-    return DivergedError(f"{error} {found}".rstrip(), error.t)
+def _go_on(run: Run, earlier: Earlier, lane: Lane, digest: str) -> None:
+    """Bring back what an earlier part of a run has left, and say so in the journal."""
+    earlier.check_data(digest, allowed=run.experiment.resume_changed)
+    lane.content = earlier.content
+    looked = run.step - len(earlier.content[0]["losses"]) if earlier.content else 0
+    lane.record.history.replay(earlier.before(run.step, looked))
+    run.tracker.expect(run.step, looked)
+    run.tracker.add("resume", step=run.step)
+    run.tracker.add("tags", values=earlier.tags(run.step))
+    run.log.info("resume   after step %d", run.step)
+
+
+def _allow_files(count: int) -> None:
+    """Let this process have as many files open as its runs need, as far as the system does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = soft + count if hard == resource.RLIM_INFINITY else min(hard, soft + count)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))

@@ -16,7 +16,16 @@ from experiments.data.seeds import default_stream
 from experiments.errors import ConfigError
 from experiments.plugin import registry
 from experiments.plugin.kinds import Metric
-from experiments.plugin.spec import DataSpec, MemoryFormat, Network, Precision, Splits, Unit
+from experiments.plugin.spec import (
+    DataSpec,
+    MemoryFormat,
+    Network,
+    Precision,
+    Splits,
+    Tensors,
+    Unit,
+)
+from experiments.rules.axis import Axis
 from experiments.rules.params import Params, initial_tensors
 from experiments.rules.rule import Memory, Rule
 from experiments.settings import Experiment, TrackingMode
@@ -27,12 +36,9 @@ from experiments.training.forward import Forward
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
-    """The objects of one run, or of runs that train together, whose experiments are the `lanes`.
+    """The objects of runs that train together, mostly of one; `batches` has train, val and test."""
 
-    `batches` has the splits train, val and test; `experiment` is that of the first lane.
-    """
-
-    experiment: Experiment
+    experiments: Sequence[Experiment]
     device: torch.device
     splits: Splits
     batches: Mapping[str, Batches]
@@ -46,12 +52,26 @@ class Session:
     total_steps: int
     monitor: str
     higher_is_better: bool
-    lanes: Sequence[Experiment] = ()
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment of the first run: all have the same but for numbers."""
+        return self.experiments[0]
+
+    @property
+    def axis(self) -> Axis:
+        """Whether there is a dimension of lanes."""
+        return self.params.axis
 
     @property
     def seeds(self) -> list[int]:
-        """The seed of each lane, or that of the plain run."""
-        return [experiment.seed for experiment in self.lanes or [self.experiment]]
+        """The seed of each run."""
+        return [experiment.seed for experiment in self.experiments]
+
+    @property
+    def trained(self) -> Tensors:
+        """What training changes: the vector of parameters, and the buffers."""
+        return {"params": self.params.vector, **self.model.buffers}
 
     def is_evaluated(self, t: int) -> bool:
         """Say whether the val split is evaluated after step `t`."""
@@ -96,7 +116,7 @@ def prepare(experiment: Experiment) -> Session:
     total_steps = min(total_steps, experiment.max_steps or total_steps)
     rule = rule_for([experiment], params, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
     return Session(
-        experiment=experiment,
+        experiments=(experiment,),
         device=device,
         splits=splits,
         batches=batches,
@@ -162,16 +182,15 @@ def _batches(
 
 
 def rule_for(
-    lanes: Sequence[Experiment], params: Params, *, total_steps: int, steps_per_epoch: int
+    experiments: Sequence[Experiment], params: Params, *, total_steps: int, steps_per_epoch: int
 ) -> Rule:
-    """Return the rule of a plain run, or of several lanes."""
-    first = lanes[0]
-    schedules = {"lr": first.schedule, **first.schedules}
+    """Return the rule of one run, or of several as lanes."""
+    first, schedules = experiments[0], [{"lr": e.schedule, **e.schedules} for e in experiments]
     return Rule(
         params,
-        [lane.optimizer for lane in lanes],
-        {name: [lane.transform[name] for lane in lanes] for name in first.transform},
-        {n: [{"lr": lane.schedule, **lane.schedules}[n] for lane in lanes] for n in schedules},
+        [experiment.optimizer for experiment in experiments],
+        {name: [e.transform[name] for e in experiments] for name in first.transform},
+        {name: [each[name] for each in schedules] for name in schedules[0]},
         total_steps=total_steps,
         steps_per_epoch=steps_per_epoch,
         scaled=first.device.precision is Precision.fp16,

@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import (
 
 from experiments.config import limits
 from experiments.errors import ConfigError, options
-from experiments.sweep.search.space import Axis, Choice, Space, Span, exact
+from experiments.sweeps.search.space import Axis, Choice, Space, Span, exact
 
 # What needs no quotes to stay a name.
 _PLAIN = re.compile(r"(?!(?i:true|false|null|nan|inf)$)[A-Za-z_][A-Za-z0-9_.-]*")

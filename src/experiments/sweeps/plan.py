@@ -1,16 +1,17 @@
 """What a command line asks for: one experiment, or a sweep whose values are tried one by one."""
 
 import copy
-import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hydra import initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.types import RunMode
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from experiments.config import folders, limits, safety, validation
@@ -19,16 +20,23 @@ from experiments.config.translation import translating
 from experiments.errors import ConfigError, options
 from experiments.plugin import registry
 from experiments.settings import Experiment, OnError
-from experiments.sweep import choices, groups
+from experiments.sweeps import choices, groups
+
+JOB = "run"  # Hydra's name of what it runs, and of its log
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a command line asks for; `folder` is the run's or, of a sweep, that of all its runs."""
+    """What a command line asks for; `folder` is the run's or, of a sweep, that of all its runs.
+
+    `config` is what Hydra has composed, with its own settings, and `context` composes more of it.
+    """
 
     experiment: Experiment
     multirun: bool
     folder: Path
+    config: DictConfig
+    context: HydraContext
     varied: frozenset[str] = frozenset()  # the settings that a sweep gives several values
     wrong: Mapping[str, str] = field(default_factory=dict)  # of a sweep's values, and why
 
@@ -40,7 +48,10 @@ def plan(root: Path, name: str, overrides: Sequence[str], *, multirun: bool) -> 
     that of the first job.
     """
     limits.check_lines([name, *overrides])
-    with translating(), initialize_config_dir(str(root / "conf"), version_base="1.3"):
+    with (
+        translating(),
+        initialize_config_dir(str(root / "conf"), version_base="1.3", job_name=JOB),
+    ):
         parsed = parse(overrides)
         _refuse_null(parsed)
         swept = {o.get_key_element() for o in parsed if o.is_sweep_override()}
@@ -51,14 +62,19 @@ def plan(root: Path, name: str, overrides: Sequence[str], *, multirun: bool) -> 
                 # A job of a sweep that goes on has `hydra.mode=RUN`, beside what made the sweep.
                 for problem in validation.sweep_problems(cfg) if cfg.hydra.mode is None else ():
                     raise ConfigError(problem)
-                return _planned(cfg, multirun=False)
+                experiment, folder = _planned(cfg, multirun=False)
+                return Plan(experiment, False, folder, cfg, _context())
         elif not multirun and not any(o.startswith("hydra.mode=") for o in fixed):
             raise ConfigError(f"{min(swept)} has several values; add -m to sweep over them.")
         return _plan_sweep(name, parsed)
 
 
-def _planned(cfg: DictConfig, *, multirun: bool, varied: frozenset[str] = frozenset()) -> Plan:
-    """Take a composed configuration apart into the experiment and its folder."""
+def _context() -> HydraContext:
+    return HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks())
+
+
+def _planned(cfg: DictConfig, *, multirun: bool) -> tuple[Experiment, Path]:
+    """Return the experiment and the folder of a composed configuration."""
     with read_write(cfg), open_dict(cfg):
         hydra = cfg.pop("hydra")
         experiment = build(cfg)
@@ -66,15 +82,14 @@ def _planned(cfg: DictConfig, *, multirun: bool, varied: frozenset[str] = frozen
     scratch = Path(OmegaConf.create({"scratch": "${scratch:}"}).scratch)
     for problem in folders.problems(experiment, hydra, multirun=multirun, scratch=scratch):
         raise ConfigError(problem)
-    folder = Path(hydra.sweep.dir if multirun else hydra.run.dir)
-    return Plan(experiment, multirun, folder, varied)
+    return experiment, Path(hydra.sweep.dir if multirun else hydra.run.dir)
 
 
 def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
-    hydra = composed(name, _lines(parsed)).hydra
-    lines = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
+    config = composed(name, [o.input_line or "" for o in parsed], mode=RunMode.MULTIRUN)
+    lines = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     limits.check_lines(lines)
-    intervals = hydra.sweeper._target_ in safety.SAMPLING
+    intervals = config.hydra.sweeper._target_ in safety.SAMPLING
     values = choices.of([*parse(lines), *parsed], intervals=intervals)
     base, first = _base(name, list(values.values()))
     bare = without_hydra(copy.deepcopy(base))
@@ -97,8 +112,8 @@ def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
         varied = {key for key, lines in values.items() if len(lines) > 1}
     else:
         varied = _varied(name, choices.jobs_of(values, bare), bare)
-    plan = _planned(base, multirun=True, varied=frozenset(varied))
-    return dataclasses.replace(plan, wrong=wrong)
+    experiment, folder = _planned(base, multirun=True)
+    return Plan(experiment, True, folder, config, _context(), frozenset(varied), wrong)
 
 
 def _failing(check: Callable[[str], None], lines: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from experiments.config import limits
 from experiments.errors import ConfigError
 from experiments.settings import Jobs
-from experiments.sweep import jobs
+from experiments.sweeps import jobs
 
 
 def of(parsed: Sequence[Override], *, intervals: bool = False) -> dict[str, list[str]]:

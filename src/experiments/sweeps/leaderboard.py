@@ -1,18 +1,19 @@
 """The jobs of a sweep as their folders have them, in order of their results."""
 
-import json
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.errors import ConfigError
 from experiments.report.sweep import outcomes
 from experiments.report.sweep.outcomes import Outcome
-from experiments.runs import journal, results
+from experiments.runs.folder import Folder
 from experiments.runs.journal import Event
-from experiments.runs.results import Result
-from experiments.training import resume
+from experiments.runs.result import Result, Status
+from experiments.settings import Decides, decided_by
 
 _SEED = "seed"
 Points = Sequence[tuple[int, float]]
@@ -39,15 +40,15 @@ class Job:
         )
 
 
-def read(folder: Path) -> list[Job]:
+def read(path: Path) -> list[Job]:
     """Return the jobs whose folders lie in a sweep's folder, best first, failed ones last."""
-    folders = sorted((run for run in map(_run_of, folder.iterdir()) if run), key=_number)
-    firsts = [(run, next(journal.read(source / journal.FILE), None)) for run, source in folders]
-    starts = [(run, first[0]) for run, first in firsts if first]  # a full disk may have none
-    sources = dict(folders)
-    varied = _varied([event for _, event in starts])
-    jobs = [_job(run, sources[run], start, varied) for run, start in starts]
-    return sorted(jobs, key=_rank)
+    folders = sorted((Folder(inner) for inner in path.iterdir() if inner.is_dir()), key=_number)
+    starts: dict[Folder, Event] = {}
+    for folder in folders:
+        with suppress(ConfigError):  # of no run, or of one that a full disk kept from its start
+            starts[folder] = folder.source.start
+    varied = _varied(list(starts.values()))
+    return sorted((_job(folder, start, varied) for folder, start in starts.items()), key=_rank)
 
 
 def table(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
@@ -91,37 +92,19 @@ def label(job: Job) -> str:
     return " ".join(f"{key}={value}" for key, value in job.overrides.items()) or job.name
 
 
-def _run_of(folder: Path) -> tuple[Path, Path] | None:
-    """Return a job's folder, and the one of its run, which another sweep may have made."""
-    if (folder / journal.FILE).exists():
-        return folder, folder
-    reused = folder / resume.REUSED
-    if reused.exists():
-        source = Path(json.loads(reused.read_text(encoding="utf-8"))["folder"])
-        return (folder, source) if (source / journal.FILE).exists() else None
-    return None
-
-
-def _number(run: tuple[Path, Path]) -> tuple[int, str]:
-    name = run[0].name
+def _number(folder: Folder) -> tuple[int, str]:
+    name = folder.path.name
     return (int(name), "") if name.isdecimal() else (-1, name)
 
 
-def _job(folder: Path, source: Path, start: Event, varied: Sequence[str]) -> Job:
-    result = results.read(source) or results.unfinished()
-    settings = _settings(start)
+def _job(folder: Folder, start: Event, varied: Sequence[str]) -> Job:
+    settings, result = _settings(start), folder.source.result
     return Job(
-        name=folder.name,
+        name=folder.path.name,
         overrides={key: settings.get(key, "") for key in varied},
         result=result,
-        curve=list(_curve(source, result.monitor)),
+        curve=folder.source.series(result.monitor),
     )
-
-
-def _curve(folder: Path, name: str) -> Iterator[tuple[int, float]]:
-    for event, _ in journal.read(folder / journal.FILE):
-        if event["event"] == "metrics" and name in event["values"]:
-            yield event["step"], event["values"][name]
 
 
 def _settings(start: Event) -> dict[str, str]:
@@ -133,12 +116,12 @@ def _varied(starts: Sequence[Event]) -> list[str]:
     """Name the settings that are not the same in all jobs, in their first order."""
     settings = [_settings(start) for start in starts]
     keys = dict.fromkeys(key for one in settings for key in one)
-    elsewhere = ("output", "tracking.", "hydra.")  # what reused runs may have otherwise
-    wanted = [key for key in keys if not key.startswith(elsewhere)]
+    # Reused runs may have had another place.
+    wanted = [key for key in keys if decided_by(key) is not Decides.place]
     return [key for key in wanted if len({one.get(key) for one in settings}) > 1]
 
 
 def _rank(job: Job) -> tuple[bool, float]:
     value = job.result.value
-    worst = job.result.status != "finished" or math.isnan(value)
+    worst = job.result.status is not Status.finished or math.isnan(value)
     return worst, 0.0 if worst else -value if job.result.higher_is_better else value

@@ -1,86 +1,51 @@
-"""How a run ended: its result, its files, and what its page in MLflow says first."""
+"""What a run leaves beside its numbers: where it comes from, how it ended, figures and a page."""
 
-import json
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import TensorDataset
 
 from experiments.errors import DivergedError
 from experiments.plugin import description
 from experiments.process.secrecy import clean
 from experiments.report import summary
-from experiments.report.tables import markdown_table
+from experiments.report.tables import markdown_table, tensor_table
 from experiments.runs import code, provenance
+from experiments.runs.result import FILE, Result, Status
 from experiments.runs.tracker import Tracker
+from experiments.training.evaluation import outputs_of, predict_item
 from experiments.training.history import History
 from experiments.training.session import Session
 
-FILE = "result.json"
-log = logging.getLogger(__name__)
+_SAMPLES = 16
+_DARK = 64  # of the 255 of a byte: a picture that goes no further shows next to nothing
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Result:
-    """A run's outcome: status is finished, diverged or failed; metrics are best, final and test."""
-
-    status: str
-    reason: str
-    step: int
-    seconds: float
-    monitor: str
-    higher_is_better: bool
-    metrics: dict[str, float]
-
-    @property
-    def value(self) -> float:
-        """The best value of the monitored metric, NaN where there is none."""
-        return self.metrics.get(f"best/{self.monitor}", float("nan"))
-
-
-def unfinished(status: str = "unfinished", reason: str = "it left no result") -> Result:
-    """Return the result of a run that did not come to its end."""
-    return Result(
-        status=status,
-        reason=reason,
-        step=0,
-        seconds=0.0,
-        monitor="",
-        higher_is_better=True,
-        metrics={},
-    )
-
-
-def read(folder: Path) -> Result | None:
-    """Return the result that stands in a run's folder, if one does."""
-    try:
-        return Result(**json.loads((folder / FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-class Value(float):
-    """A run's value as a sweep hands it on, and how the run has ended."""
-
-    status: str
-    higher_is_better: bool
-
-    @classmethod
-    def none(cls, status: str) -> "Value":
-        """Return the value of a run that has none."""
-        value = cls("nan")
-        value.status, value.higher_is_better = status, True
-        return value
-
-    @classmethod
-    def of(cls, result: Result) -> "Value":
-        """Return the value of a result."""
-        value = cls(result.value)
-        value.status, value.higher_is_better = result.status, result.higher_is_better
-        return value
+def record_origin(
+    session: Session,
+    tracker: Tracker,
+    log: logging.Logger,
+    config: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    patch: str,
+) -> None:
+    """Record a run's tensors, settings, device and data, and the code beside its commit."""
+    table = _tensors(session)
+    log.info("%s\n", table)
+    if tracker.folder is None:
+        return
+    write(tracker, "tensors.txt", table)
+    if patch:
+        write(tracker, "code.patch", patch)
+    write(tracker, "config.yaml", description.to_yaml(config))
+    tracker.add("tags", values={"device": provenance.device_name(session.device)})
+    tracker.add("dataset", **dataset)
 
 
 def announce(result: Result, history: History, log: logging.Logger) -> None:
@@ -89,22 +54,6 @@ def announce(result: Result, history: History, log: logging.Logger) -> None:
     best = f"{history.monitor} {result.value:.4f} at step {history.best_step}"
     log.info("best     %s", best)
     log.info("stopped  %s, after %d steps and %.1f s", result.reason, result.step, result.seconds)
-
-
-def record_origin(
-    session: Session, tracker: Tracker, config: Mapping[str, Any], dataset: Mapping[str, Any]
-) -> None:
-    """Record the settings, the device, and the data."""
-    if tracker.folder is not None:
-        write(tracker, "config.yaml", description.to_yaml(config))
-        tracker.add("tags", values={"device": provenance.device_name(session.device)})
-        tracker.add("dataset", **dataset)
-
-
-def write_patch(tracker: Tracker, root: Path) -> None:
-    """Record what the code has beside its commit."""
-    if tracker.folder is not None and (patch := provenance.patch(root)):
-        write(tracker, "code.patch", patch)
 
 
 def hand_over(
@@ -121,32 +70,34 @@ def hand_over(
     settings, alone = session.experiment.tracking, start["parent_id"] is None
     if alone if settings.model is None else settings.model:
         _add_model(tracker, session)
-    write(tracker, FILE, json.dumps(asdict(result), indent=2))
+    write(tracker, FILE, result.to_json())
     tracker.add("tags", values={"mlflow.note.content": _note(result, start)})
     if alone if settings.figures is None else settings.figures:
-        for name in summary.draw(session, history, tracker.folder / "figures"):
+        for name in _draw(session, history, tracker.folder / "figures"):
             tracker.artifact(f"figures/{name}", "figures")
 
 
 def record_failure(tracker: Tracker, error: Exception) -> None:
     """Keep the traceback and the result of a run that an error ended."""
-    status = "diverged" if isinstance(error, DivergedError) else "failed"
-    result = unfinished(status, str(error) or type(error).__name__)
+    status = Status.diverged if isinstance(error, DivergedError) else Status.failed
+    result = Result(status=status, reason=str(error) or type(error).__name__)
     with suppress(OSError):  # the disk that stopped the run may be full still
-        write(tracker, FILE, json.dumps(asdict(result), indent=2))
+        write(tracker, FILE, result.to_json())
         write(tracker, "error.txt", "".join(traceback.format_exception(error)))
         tracker.add("tags", values={"mlflow.note.content": f"**{type(error).__name__}**: {error}"})
 
 
-def end(tracker: Tracker, status: str) -> None:
+def end(tracker: Tracker, log: logging.Logger, status: str) -> None:
     """Give the tracker what the run has printed, and close it; a full disk may have the end."""
     with suppress(OSError):
-        if tracker.folder is not None:
-            for path in sorted(tracker.folder.glob("*.log")):
-                tracker.artifact(path.name)
         if tracker.difference:
             log.warning("Done again, the run differs: %s.", tracker.difference)
             tracker.add("tags", values={"resumed.difference": tracker.difference})
+        for handler in log.handlers:
+            handler.flush()
+        if tracker.folder is not None:
+            for path in sorted(tracker.folder.glob("*.log")):
+                tracker.artifact(path.name)
         tracker.add("end", status=status)
         tracker.sync()
     tracker.close()
@@ -157,6 +108,42 @@ def write(tracker: Tracker, name: str, text: str) -> None:
     if tracker.folder is not None:
         (tracker.folder / name).write_text(clean(text).rstrip() + "\n", encoding="utf-8")
         tracker.artifact(name)
+
+
+def _tensors(session: Session) -> str:
+    """Return a table of the input batch, every parameter and the output, before training."""
+    inputs, targets = session.batches["train"].first(session.experiment.batch_size)
+    session.model.train(False)
+    with torch.no_grad():
+        outputs = session.model(session.params.tensors, inputs)
+    session.model.train()
+    return tensor_table(
+        {"inputs": inputs, "targets": targets, **session.params.tensors, "outputs": outputs}
+    )
+
+
+def _draw(session: Session, history: History, folder: Path) -> Iterator[str]:
+    """Draw a run's figures into a folder, and yield their names."""
+    spec, model, params = session.splits.spec, session.model, session.params.tensors
+    folder.mkdir(exist_ok=True)
+    yield from summary.curves(folder, history.curves)
+    outputs, targets = outputs_of(model, params, session.batches["test"])
+    yield from summary.predictions(folder, outputs, targets, spec)
+    if summary.has_pictures(spec):
+        inputs, targets = session.batches["test"].first(_SAMPLES)
+        preds = torch.stack([predict_item(model, params, item).argmax().cpu() for item in inputs])
+        shown = _stored(session, len(inputs))
+        yield from summary.pictures(folder, shown, targets.cpu(), preds, spec)
+        yield from summary.weights(folder, params, spec)
+
+
+def _stored(session: Session, count: int) -> Tensor:
+    items = session.splits.test
+    if isinstance(items, TensorDataset):
+        stored = items.tensors[0]
+        # Bytes that leave most of their range unused, as digits' 0 to 16, would be drawn as black.
+        return stored[:count].float() if stored.max() < _DARK else stored[:count]
+    return torch.stack([torch.as_tensor(items[i][0]) for i in range(count)])
 
 
 def _add_model(tracker: Tracker, session: Session) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 from torch.quasirandom import SobolEngine
 
 from experiments.errors import ConfigError
-from experiments.sweep.search.settings import Sampler, Search
-from experiments.sweep.search.space import Choice, Point, Space, Span, combinations
+from experiments.sweeps.search.settings import Sampler, Search
+from experiments.sweeps.search.space import Choice, Point, Space, Span, combinations
 
 _SIGMA = 0.25  # of the first generation, in units of a setting's span
 

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from statistics import fmean
+
+from experiments.runs.result import Result, Status
 
 # Of a trial's number, a step and its value after it: whether the trial is given up.
 Report = Callable[[int, int, float], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a job ended: `finished`, `pruned`, `diverged` or `failed`."""
-
-    value: float
-    status: str
-    higher_is_better: bool = True
-
-
-def combined(outcomes: Sequence[Outcome]) -> Outcome:
-    """Return how a trial of several jobs ended: as the worst of them, or with the mean value."""
-    worst = {one.status for one in outcomes}
-    status = next((s for s in ("failed", "diverged", "pruned") if s in worst), "finished")
-    return Outcome(fmean(one.value for one in outcomes), status)
+def combined(results: Sequence[Result]) -> tuple[float, str]:
+    """Return the mean value of a trial's jobs, and how it ended: as the worst of them."""
+    worst = {one.status for one in results}
+    order = (Status.unfinished, Status.failed, Status.diverged, Status.pruned)
+    status = next((status for status in order if status in worst), Status.finished)
+    return fmean(one.value for one in results), status
 
 
 class Judge:

@@ -11,10 +11,10 @@ import optuna
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.sweep.search import backend, samplers
-from experiments.sweep.search.archive import Archive
-from experiments.sweep.search.settings import Direction, Sampler, Search
-from experiments.sweep.search.space import Point, Space, Span, lines
+from experiments.sweeps.search import backend, samplers
+from experiments.sweeps.search.archive import Archive
+from experiments.sweeps.search.settings import Direction, Sampler, Search
+from experiments.sweeps.search.space import Point, Space, Span, lines
 
 # Attributes of a trial in the file.
 _POSITION = "position"  # the place in the sampler's sequence, which its point follows from

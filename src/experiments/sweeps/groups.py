@@ -12,14 +12,10 @@ from experiments.errors import ConfigError
 from experiments.plugin import bounds, registry
 from experiments.plugin.kinds import Optimizer, Plugin, Transform
 from experiments.plugin.spec import Precision
-from experiments.settings import Experiment
+from experiments.settings import Experiment, Vary
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _KEY = re.compile(r"\w+(\.[\w-]+)*")
-# The plugins every number of which may differ, as a rule's numbers are tensors in any run.
-_RULE = ("optimizer", "schedule", "schedules", "transform")
-# Those whose numbers may differ where a field says so.
-_DECLARED = ("loss", "model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +107,6 @@ def number(line: str) -> dict[str, float]:
 
 def obstacle(experiment: Experiment) -> str | None:
     """Say which setting keeps a run from training with others, or None."""
-    if experiment.time_limit is not None:
-        return "time_limit: the others would take of its time"
     if experiment.device.precision is Precision.fp16:
         return "device.precision=fp16: its loss scale is of one run"
     if not experiment.dataset.resident or experiment.data.workers:
@@ -151,20 +145,23 @@ def _free(experiment: Experiment, plain: Mapping[str, Any]) -> dict[str, datacla
 
     One that another setting refers to is none of them.
     """
-    found = {"seed": next(f for f in dataclasses.fields(Experiment) if f.name == "seed")}
-    for name in (*_RULE, *_DECLARED):
-        part = getattr(experiment, name)
+    found: dict[str, dataclasses.Field[Any]] = {}
+    for setting in dataclasses.fields(Experiment):
+        part, vary = getattr(experiment, setting.name), setting.metadata["vary"]
         plugins = part if isinstance(part, dict) else {"": part}
-        for own, plugin in plugins.items():
-            prefix = f"{name}.{own}." if own else f"{name}."
-            found |= {f"{prefix}{f.name}": f for f in _fields(plugin, name)}
+        for own, plugin in plugins.items() if vary is not Vary.none else ():
+            prefix = ".".join(name for name in (setting.name, own) if name)
+            if isinstance(plugin, Plugin):
+                found |= {f"{prefix}.{f.name}": f for f in _fields(plugin, vary)}
+            else:
+                found[prefix] = setting
     references = " ".join(_references(plain))
     return {key: f for key, f in found.items() if key not in references}
 
 
-def _fields(plugin: Plugin, kind: str) -> Iterator[dataclasses.Field[Any]]:
+def _fields(plugin: Plugin, vary: Vary) -> Iterator[dataclasses.Field[Any]]:
     for one in dataclasses.fields(plugin):
-        declared = kind in _RULE or one.metadata.get("lanes", False)
+        declared = vary is Vary.all or one.metadata.get("lanes", False)
         if declared and one.type in (float, "float") and not one.name.startswith("_"):
             yield one
 

@@ -20,9 +20,9 @@ import torch
 from experiments.errors import is_out_of_memory
 from experiments.plugin import registry
 from experiments.settings import Experiment
-from experiments.sweep import groups
-from experiments.sweep.groups import Together
+from experiments.sweeps import console, groups
 from experiments.training import engine, lanes
+from experiments.training.evaluation import evaluate
 from experiments.training.loop import descend
 from experiments.training.session import Session, prepare
 
@@ -44,15 +44,12 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose(experiments: Sequence[Experiment], most: int, *, composing: float) -> Choice:
-    """Try some numbers of lanes for a few steps each, and return the fastest a run.
-
-    `composing` is the seconds that it takes to compose the settings of a run which goes alone.
-    """
+def choose(experiments: Sequence[Experiment], most: int) -> Choice:
+    """Try some numbers of lanes for a few steps each, and return the fastest a run."""
     with torch.random.fork_rng(devices=[]):
         started = time.perf_counter()
         single = prepare(experiments[0])
-        overhead = composing + time.perf_counter() - started  # of each run that goes alone
+        overhead = time.perf_counter() - started  # of each run that goes alone
         alone, overhead = _seconds(single), overhead / single.total_steps  # seconds of a step
         room = _SHARE * len(experiments) * single.total_steps * (alone + overhead)
         most = min(most, len(experiments))
@@ -82,29 +79,25 @@ def choose(experiments: Sequence[Experiment], most: int, *, composing: float) ->
     return Choice(best, "")
 
 
-def parts(
-    group: Together, most: int, *, probe: bool, composing: float
-) -> list[tuple[Together, str]]:
-    """Divide a group into as many lanes as are fastest; of each part say why it is one job."""
-    count = len(group.jobs)
-    if count < FEWEST:
-        return [(group, "no other job has the same settings but for numbers")] if count else []
-    reason = groups.obstacle(group.experiments[0])
-    if reason or most < FEWEST:
-        choice = Choice(1, reason or f"hydra.launcher.max_lanes={most}")
-    elif not probe:
-        choice = Choice(min(most, count), "")
-    else:
-        try:
-            choice = choose(group.experiments, most, composing=composing)
-        except Exception as error:  # which each job is to meet for itself
-            choice = Choice(1, textwrap.shorten(str(error) or type(error).__name__, 160))
-    parts = math.ceil(count / choice.lanes)
+def parts(experiments: Sequence[Experiment], most: int, *, probe: bool) -> list[range]:
+    """Divide runs into as many lanes as are fastest, and say so where that is not all of them."""
+    count = len(experiments)
+    if count < FEWEST or most < FEWEST or not probe or groups.obstacle(experiments[0]):
+        return divided(count, 1 if count and groups.obstacle(experiments[0]) else most)
+    try:
+        choice = choose(experiments, most)
+    except Exception as error:  # which each job is to meet for itself
+        choice = Choice(1, textwrap.shorten(str(error) or type(error).__name__, 160))
+    found = divided(count, choice.lanes)
+    console.lanes([len(part) for part in found], choice.reason)
+    return found
+
+
+def divided(count: int, most: int) -> list[range]:
+    """Divide so many runs into parts of a similar size that have so many at most."""
+    parts = math.ceil(count / most)
     bounds = [count * n // parts for n in range(parts + 1)]
-    return [
-        (group.part(range(start, stop)), choice.reason)
-        for start, stop in itertools.pairwise(bounds)
-    ]
+    return [range(start, stop) for start, stop in itertools.pairwise(bounds)]
 
 
 def _sizes(most: int, first: int) -> list[int]:
@@ -118,7 +111,7 @@ def _measured(single: Session, experiments: Sequence[Experiment]) -> tuple[float
     before = _reset_peak(single.device)
     session = lanes.in_lanes(single, experiments)
     seconds = _seconds(session)
-    lanes.evaluate(session, "val")
+    evaluate(session, "val")
     return seconds, max(0.0, _peak(single.device) - before)
 
 

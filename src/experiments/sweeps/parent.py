@@ -9,13 +9,15 @@ from experiments.report import figures
 from experiments.report.sweep import curves, heatmap, parallel
 from experiments.report.sweep.outcomes import swept
 from experiments.report.tables import markdown_table, text_table
-from experiments.runs import provenance, results
+from experiments.runs import provenance
 from experiments.runs.journal import Journal
 from experiments.runs.provenance import Identity
+from experiments.runs.result import Status
 from experiments.settings import Experiment
-from experiments.sweep import leaderboard
-from experiments.sweep.leaderboard import Job, label
-from experiments.training.resume import sweep_config
+from experiments.sweeps import leaderboard
+from experiments.sweeps.leaderboard import Job, label
+from experiments.sweeps.library import sweep_config
+from experiments.training.ending import write
 
 _SHOWN = 20  # rows of a table on a page or a screen; the files have all
 _AXES = 6  # settings that each have a figure
@@ -44,7 +46,8 @@ class Sweep:
             tags=provenance.tags(root, self._arguments),
             config=config,
         )
-        results.write_patch(tracker, root)
+        if patch := provenance.patch(root):
+            write(tracker, "code.patch", patch)
 
     def close(self, status: str) -> None:
         """Rank the jobs, best first, and end the parent run."""
@@ -61,21 +64,21 @@ class Sweep:
     def _publish(self, jobs: Sequence[Job], *, draw: bool) -> None:
         header, rows = leaderboard.table(jobs)
         parts = [f"{len(jobs)} jobs, best first", markdown_table(header, rows[:_SHOWN])]
-        if any(job.result.status != "unfinished" for job in jobs):
+        if any(job.result.status is not Status.unfinished for job in jobs):
             print(f"\n{text_table(header, rows[:_SHOWN])}", flush=True)
             if more := rows[_SHOWN:]:
                 print(f"and {len(more)} more in {self._tracker.folder}/leaderboard.md", flush=True)
-        results.write(self._tracker, "leaderboard.md", markdown_table(header, rows))
+        write(self._tracker, "leaderboard.md", markdown_table(header, rows))
         self._write_csv("leaderboard.csv", _records(jobs))
         header, rows = leaderboard.over_seeds(jobs)
         if rows:
             print(f"\n{text_table(header, rows[:_SHOWN])}", flush=True)
-            results.write(self._tracker, "over_seeds.md", markdown_table(header, rows))
+            write(self._tracker, "over_seeds.md", markdown_table(header, rows))
             self._write_csv("over_seeds.csv", [dict(zip(header, r, strict=True)) for r in rows])
             parts += ["Over seeds", markdown_table(header, rows[:_SHOWN])]
         print(flush=True)
         best = jobs[0]
-        if best.result.status == "finished":
+        if best.result.status is Status.finished:
             monitor, value = best.result.monitor, best.result.value
             self._tracker.metrics(0, {f"best/{monitor}": value})
             if draw:
@@ -104,7 +107,7 @@ def _figures(folder: Path, jobs: Sequence[Job], monitor: str) -> Iterator[str]:
     """Draw a sweep's figures into a folder, and yield their names."""
     outcomes = [job.outcome for job in jobs]
     keys, higher = swept(outcomes), jobs[0].result.higher_is_better
-    bars = [(label(job), job.result.value) for job in jobs if job.result.status == "finished"]
+    bars = [(label(job), job.result.value) for job in jobs if job.result.status is Status.finished]
     figures.leaderboard_bars(folder / "leaderboard.png", bars, ylabel=monitor)
     yield "leaderboard.png"
     curves.learning_curves(folder / "curves.png", outcomes, ylabel=monitor, higher_is_better=higher)

@@ -5,8 +5,8 @@ import warnings
 import optuna
 from optuna import distributions, pruners, samplers
 
-from experiments.sweep.search.settings import Pruner, Search
-from experiments.sweep.search.space import Axis, Choice
+from experiments.sweeps.search.settings import Pruner, Search
+from experiments.sweeps.search.space import Axis, Choice
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

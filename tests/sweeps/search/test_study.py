@@ -11,10 +11,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from experiments.errors import ConfigError, StorageError
-from experiments.sweep.search import axes
-from experiments.sweep.search.settings import Direction, Pruner, Sampler, Search
-from experiments.sweep.search.space import Choice, Space, Span, lines
-from experiments.sweep.search.study import Study, Trial
+from experiments.sweeps.search import axes
+from experiments.sweeps.search.settings import Direction, Pruner, Sampler, Search
+from experiments.sweeps.search.space import Choice, Space, Span, lines
+from experiments.sweeps.search.study import Study, Trial
 
 PLANE: Space = {"lr": Span(1e-4, 1.0, log=True), "momentum": Span(-1.0, 1.0)}
 FINITE: Space = {"a": Choice(("x", "y", "z")), "n": Span(1, 4, 1)}

@@ -1,0 +1,1 @@
+"""What a command line and a script call alike: a run, a run that goes on, a sweep."""

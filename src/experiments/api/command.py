@@ -1,0 +1,284 @@
+"""What a command asks for, composed, checked and carried out."""
+
+import os
+import secrets
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import run_job
+from omegaconf import DictConfig, open_dict, read_write
+
+from experiments.config import compose, sources
+from experiments.errors import ConfigError, Interrupted
+from experiments.plugin import discovery
+from experiments.plugin.registry import name_of
+from experiments.runs import journal
+from experiments.runs.folder import Folder
+from experiments.runs.journal import Journal
+from experiments.runs.provenance import Identity
+from experiments.runs.result import Result
+from experiments.runs.tracker import Memory, Tracker
+from experiments.settings import Decides, TrackingMode, decided_by
+from experiments.sweeps import console, library
+from experiments.sweeps import plan as plans
+from experiments.sweeps.parent import Sweep
+from experiments.sweeps.plan import Plan
+from experiments.sweeps.task import Task
+from experiments.text import quoted
+from experiments.tracking import launch
+from experiments.tracking.launch import Uploader
+from experiments.training import resume
+from experiments.training.resume import Earlier
+from experiments.training.run import Run, execute
+from experiments.training.session import Session, prepare
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """A run that has come to its end: its session has the best parameters."""
+
+    result: Result
+    session: Session
+    tracker: Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that is checked: settings as on a command line, and what they come to."""
+
+    root: Path
+    name: str  # of the configuration that it starts from
+    overrides: Sequence[str]
+    run_id: str
+    plan: Plan
+    plugins: Sequence[str]  # folders
+
+    def carry_out(self) -> "Single | Multiple | None":
+        """Train, and return what has come of it; nothing where a run that is finished goes on."""
+        if self.plan.experiment.resume is not None:
+            return self._resume()
+        return self._sweep() if self.plan.multirun else self._run()
+
+    def _run(self) -> Single:
+        """Train once."""
+        experiment, folder = self.plan.experiment, self.plan.folder
+        # What does not fit the data is found before there is a folder.
+        session = prepare(experiment)
+        parts = (experiment.model, experiment.optimizer, experiment.dataset)
+        name = experiment.tracking.name or " ".join(name_of(type(part)) for part in parts)
+        tracker: Tracker = Memory()
+        if self._is_tracked:
+            folder.mkdir(parents=True, exist_ok=True)
+            tracker = Journal(folder)
+        return self._train(session, tracker, Identity(self.run_id, None, name, self.overrides))
+
+    def _resume(self) -> Single | None:
+        """Go on with a run that has not come to its end; with resume=auto else begin one."""
+        experiment = self.plan.experiment
+        if self.plan.multirun:
+            raise ConfigError(f"resume={experiment.resume} goes on with one run; leave out -m.")
+        folder = resume.find(experiment)
+        if folder is None:
+            return self._run()
+        overrides = resume.overrides(folder, self.overrides)
+        again = composed(self.root, self.name, overrides, run_id=self.run_id, known=self.plugins)
+        return again._go_on(folder)
+
+    def _go_on(self, folder: Path) -> Single | None:
+        """Train on in the folder of a run."""
+        experiment = self.plan.experiment
+        tracker = Journal(folder, resume=True)
+        try:
+            earlier = resume.earlier(folder, experiment, tracker)
+            if earlier.is_finished and not earlier.changes:
+                print(f"{folder.name} is finished: there is nothing to go on with.")
+                return None
+            start, session = earlier.start, prepare(experiment)
+            earlier.check_end(session.total_steps, experiment)
+            identity = Identity(start["run_id"], start["parent_id"], start["name"], self.overrides)
+            return self._train(session, tracker, identity, earlier)
+        finally:
+            tracker.close()
+
+    def _train(
+        self,
+        session: Session,
+        tracker: Tracker,
+        identity: Identity,
+        earlier: Earlier | None = None,
+    ) -> Single:
+        """Let Hydra make the run's folder and log for it, while MLflow is fed."""
+        run = Run(
+            experiment=self.plan.experiment, identity=identity, tracker=tracker, earlier=earlier
+        )
+        ended: list[Result | BaseException] = []
+
+        def job(_: DictConfig) -> None:
+            try:
+                ended.extend(outcome for _, outcome in execute([run], self.root, session))
+            except BaseException as error:  # kept from Hydra, which would tell it in its own way
+                if isinstance(error, Interrupted) and self._is_tracked:
+                    again = ["python", "run.py", f"resume={os.path.relpath(self.plan.folder)}"]
+                    error.add_note(f"go on with: {shlex.join(again)}")
+                ended.append(error)
+
+        with self._uploading():
+            run_job(
+                job,
+                self.plan.config,
+                job_dir_key="hydra.run.dir",
+                job_subdir_key=None,
+                hydra_context=self.plan.context,
+            )
+            if isinstance(ended[0], BaseException):
+                raise ended[0]
+        return Single(ended[0], session, tracker)
+
+    def _sweep(self) -> "Multiple":
+        """Train every job of a sweep, or those that are missing."""
+        experiment, earlier = self.plan.experiment, self._interrupted()
+        if not any(decided_by(key) is Decides.fit for key in self.plan.varied):
+            prepare(experiment)  # what fits in no job is found before there is a folder
+        folder = earlier or self.plan.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        run_id = Folder(folder).start["run_id"] if earlier else self.run_id
+        here = replace(self, plan=replace(self.plan, folder=folder))
+        name = experiment.tracking.name or f"sweep {' '.join(self.overrides)}"
+        identity = Identity(run_id, None, name, self.overrides)
+        task = Task(
+            root=self.root,
+            name=self.name,
+            plugins=tuple(self.plugins),
+            run_id=run_id,
+            folder=folder,
+            varied=self.plan.varied,
+            stops=experiment.on_error.name == "stop",
+            reuse=Path(experiment.output) if experiment.reuse else None,
+        )
+        for lines, problem in self.plan.wrong.items():
+            print(f"{lines} is left out: {problem}", file=sys.stderr)
+        started = time.monotonic()
+        with here._uploading() as hurry:
+            parent = Sweep(experiment, Journal(folder, resume=bool(earlier)), identity, self.root)
+            took = here._train_jobs(task, parent, hurry)
+            waited = time.monotonic()
+        page = waited - started - took
+        mlflow = time.monotonic() - waited
+        console.time(len(task.numbers), sum(task.seconds), took, page=page, mlflow=mlflow)
+        console.failures(task.failures, len(task.numbers))
+        return Multiple(folder, task.failures, kept=self._is_tracked)
+
+    def _train_jobs(self, task: Task, parent: Sweep, hurry: Callable[[], None]) -> float:
+        """Let the sweeper carry out the jobs between the start and the end of the sweep's own run.
+
+        Returns the seconds that the jobs took.
+        """
+        config, started = self.plan.config, time.monotonic()
+        with read_write(config), open_dict(config):
+            config.hydra.sweep.dir = str(self.plan.folder)
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(self.plan.folder))}")
+        try:
+            sweeper = Plugins.instance().instantiate_sweeper(
+                hydra_context=self.plan.context, task_function=task, config=config
+            )
+            sweeper.sweep(list(config.hydra.overrides.task))
+        except BaseException as error:
+            parent.close("FAILED" if isinstance(error, Exception) else "KILLED")
+            if isinstance(error, Interrupted) and self._is_tracked:
+                error.add_note("the same command goes on with what is missing")
+            raise
+        seconds = time.monotonic() - started
+        hurry()
+        # One that was stopped is not at its end: the same command goes on with it.
+        parent.close("KILLED" if task.is_stopped else "FAILED" if task.failures else "FINISHED")
+        return seconds
+
+    def _interrupted(self) -> Path | None:
+        """Return the folder of a sweep of this command that has not come to its end."""
+        folder = Folder(self.plan.folder)
+        if folder.exists:
+            if library.is_interrupted(folder, self.overrides):
+                return folder.path
+            if not folder.is_held and library.is_other(folder, self.overrides):
+                raise ConfigError(
+                    f"The folder {folder.path} is that of another sweep; name another."
+                )
+            return None
+        if not self._is_tracked:
+            return None
+        found = library.find_sweep(Path(self.plan.experiment.output), self.overrides)
+        if found is not None:
+            print(f"goes on with the sweep in {found}, which was interrupted", flush=True)
+        return found
+
+    @property
+    def _is_tracked(self) -> bool:
+        return self.plan.experiment.tracking.mode is not TrackingMode.none
+
+    @contextmanager
+    def _uploading(self) -> Iterator[Callable[[], None]]:
+        """Feed MLflow meanwhile, sparingly until this function is called; then wait for it."""
+        settings = self.plan.experiment.tracking
+        if settings.mode is not TrackingMode.mlflow:
+            yield lambda: None
+            return
+        uri = launch.store(settings, self.root)
+        uploader = Uploader(self.plan.folder, uri, patience=settings.wait)
+        status = "FINISHED"
+        try:
+            yield uploader.hurry
+        except BaseException as error:
+            status = "FAILED" if isinstance(error, Exception) else "KILLED"
+            raise
+        finally:
+            # A signal asks for a quick end; the uploader goes on without this process.
+            complete = uploader.finish(status, wait=status != "KILLED")
+            if (self.plan.folder / journal.FILE).exists():
+                print(*uploader.closing_lines(complete=complete), sep="\n", flush=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Multiple:
+    """A sweep that has come to its end: why jobs failed, by number; `kept` if its folder stays."""
+
+    folder: Path
+    failures: dict[int, str]
+    kept: bool
+
+    def close(self) -> None:
+        """Remove what is not to be kept."""
+        if not self.kept:
+            shutil.rmtree(self.folder)
+
+
+def composed(
+    root: Path,
+    name: str,
+    overrides: Sequence[str],
+    *,
+    multirun: bool = False,
+    folder: str | None = None,
+    run_id: str | None = None,
+    known: Sequence[str] = (),
+) -> Command:
+    """Find plugins, compose and check what settings ask for in the checkout `root`.
+
+    `folder` has more configuration; plugins of `known` folders are there already. Raises
+    ConfigError, and StorageError where MLflow's store could not be written to.
+    """
+    run_id = run_id or f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    plugins = sources.check(root, name, overrides, folder)
+    discovery.discover(root, [path for path in plugins if path not in known])
+    compose.publish(root, run_id)
+    lines = [*overrides, *([sources.searchpath(folder)] if folder else [])]
+    plan = plans.plan(root, name, lines, multirun=multirun)
+    if plan.experiment.tracking.mode is TrackingMode.mlflow:
+        launch.check(launch.store(plan.experiment.tracking, root))
+    return Command(root, name, lines, run_id, plan, plugins)

@@ -1,0 +1,124 @@
+"""A run on disk, as whoever looks at it later finds it."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments import tensorfile
+from experiments.errors import ConfigError
+from experiments.plugin.description import flatten
+from experiments.runs import checkpoints, journal
+from experiments.runs.checkpoints import Content
+from experiments.runs.journal import Event
+from experiments.runs.result import FILE, NONE, Result, Status
+
+REUSED = "reused.json"  # in the folder of a job, the run whose result stands for it
+_STORES = ("mlartifacts", "mlruns")  # which hold copies of journals, that are no runs
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The folder of a run: what its journal, its result and its checkpoints say of it."""
+
+    path: Path
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a run."""
+        return (self.path / journal.FILE).exists()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process is writing the journal."""
+        return journal.is_held(self.path)
+
+    @property
+    def start(self) -> Event:
+        """The journal's first event; raises ConfigError where there is none."""
+        return journal.start_of(self.path)
+
+    def events(self) -> Iterator[Event]:
+        """Yield what the journal holds."""
+        return (event for event, _ in journal.read(self.path / journal.FILE))
+
+    @property
+    def end(self) -> str | None:
+        """FINISHED, FAILED or KILLED as the journal ends, None where it does not or goes on."""
+        return end_of(self.events())
+
+    @property
+    def status(self) -> Status:
+        """How the run has ended."""
+        if not self.exists or self.end in (None, "KILLED"):
+            return Status.unfinished
+        return self.result.status
+
+    @property
+    def result(self) -> Result:
+        """The result as the run left it, one that says so where it left none."""
+        try:
+            return Result.of_json((self.path / FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError, KeyError):
+            return NONE
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings by their dotted names."""
+        return flatten(self.start["config"])
+
+    def series(self, name: str) -> list[tuple[int, float]]:
+        """Return a metric's values with their steps, in the order of the journal."""
+        return [
+            (step, value)
+            for event in self.events()
+            if event["event"] in journal.NUMBERS and name in event["values"]
+            for metric, step, value in journal.points(event)
+            if metric == name
+        ]
+
+    def checkpoint(self, name: str = checkpoints.BEST) -> Content:
+        """Return a checkpoint's tensors and facts; raise DataError where it cannot be read."""
+        return tensorfile.load(self.path / checkpoints.FOLDER / name)
+
+    @property
+    def source(self) -> "Folder":
+        """The folder of the run whose result stands for this one; mostly it is this one."""
+        reused = self.path / REUSED
+        if self.exists or not reused.exists():
+            return self
+        return Folder(Path(json.loads(reused.read_text(encoding="utf-8"))["folder"]))
+
+    def reuse(self, other: "Folder") -> None:
+        """Refer from this folder, which is made, to the run whose result stands for it."""
+        self.path.mkdir(parents=True)
+        text = json.dumps({"folder": str(other.path.resolve())})
+        (self.path / REUSED).write_text(text, encoding="utf-8")
+
+
+def end_of(events: Iterator[Event]) -> str | None:
+    """Return how a journal's events end, None where they do not or the run goes on."""
+    end = None
+    for event in events:
+        if event["event"] in ("end", "resume"):
+            end = event.get("status")
+    return end
+
+
+def all_below(path: Path) -> Iterator[Folder]:
+    """Yield the runs in a folder and below it, in the order of their names."""
+    for root, names, files in os.walk(path):
+        names[:] = sorted(name for name in names if name not in _STORES)
+        if journal.FILE in files:
+            yield Folder(Path(root))
+
+
+def runs_in(output: Path) -> Iterator[Folder]:
+    """Yield the runs right below an output folder whose journal has begun."""
+    for path in sorted(output.glob(f"*/{journal.FILE}")):
+        with suppress(ConfigError):
+            journal.start_of(path.parent)
+            yield Folder(path.parent)

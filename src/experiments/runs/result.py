@@ -1,0 +1,50 @@
+"""How a run ended, as its folder says it in one small file."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from math import nan
+from typing import Any
+
+FILE = "result.json"
+
+
+class Status(StrEnum):
+    """How a run has ended, or that it has not."""
+
+    finished = "finished"
+    pruned = "pruned"  # given up, as others of its sweep did better
+    diverged = "diverged"  # a number that counts is not finite
+    failed = "failed"
+    unfinished = "unfinished"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """A run's end; `metrics` are best, final and test, none where it did not come so far."""
+
+    status: Status
+    reason: str
+    step: int = 0
+    seconds: float = 0.0
+    monitor: str = ""
+    higher_is_better: bool = True
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def value(self) -> float:
+        """The best value of the monitored metric, NaN where there is none."""
+        return self.metrics.get(f"best/{self.monitor}", nan)
+
+    def to_json(self) -> str:
+        """Return what the file holds."""
+        return json.dumps(asdict(self), indent=2)
+
+    @classmethod
+    def of_json(cls, text: str) -> "Result":
+        """Return the result that a file holds; raise ValueError or TypeError where it is none."""
+        facts: dict[str, Any] = json.loads(text)
+        return cls(**{**facts, "status": Status(facts["status"])})
+
+
+NONE = Result(status=Status.unfinished, reason="it left no result")

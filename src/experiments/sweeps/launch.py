@@ -1,0 +1,208 @@
+"""From a sweeper's jobs to whatever launcher Hydra has, in groups, and back from the disk."""
+
+import copy
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from experiments.config import compose
+from experiments.config.safety import ALONE, LOCAL
+from experiments.runs.folder import Folder
+from experiments.runs.provenance import origin
+from experiments.runs.result import Result, Status
+from experiments.sweeps import console, groups, library, probe
+from experiments.sweeps.groups import Together
+from experiments.sweeps.library import Library
+from experiments.sweeps.task import Task
+
+_ABOVE = "groups"  # the folder of the groups, in that of the sweep
+
+
+class _Groups:
+    """Gives a launcher the configuration of a group: that of all, and the file of its jobs."""
+
+    def load_sweep_config(self, master: DictConfig, overrides: Sequence[str]) -> DictConfig:
+        """Return the configuration of the group that the only override names."""
+        config = copy.deepcopy(master)
+        with read_write(config), open_dict(config):
+            config.hydra.overrides.task = list(overrides)
+            config.lanes = (
+                f"{config.hydra.sweep.dir}/{_ABOVE}/{overrides[0].partition('=')[2]}.json"
+            )
+        return config
+
+
+class Launch:
+    """Hands jobs to Hydra's launcher, those that differ in numbers alone as one job of its own.
+
+    `hydra.launcher.max_lanes` and `probe` say how many train together, of any launcher; the one
+    with `n_jobs` processes gets as many groups at least. Results are read from the disk, whoever
+    ran the jobs.
+    """
+
+    def __init__(self, task: Task, context: HydraContext, config: DictConfig) -> None:
+        settings = config.hydra.launcher
+        self._is_local = settings._target_ in LOCAL
+        self._is_alone = settings._target_ in ALONE
+        self._workers = _workers(settings.get("n_jobs"))
+        self._most = 1 if self._is_alone else int(settings.get("max_lanes", task.most))
+        self._task = replace(task, most=self._most, probe=bool(settings.get("probe", True)))
+        self._config, self._loader = config, context.config_loader
+        self._library = Library(task.reuse) if task.reuse is not None else None
+        self._launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=HydraContext(config_loader=_Groups(), callbacks=context.callbacks),  # type: ignore[arg-type]
+            task_function=self._task,
+            config=_bare(config, task.folder),
+        )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether jobs run in this process, which can look at them meanwhile."""
+        return self._is_local
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a job has failed and the others are not to be run."""
+        return self._task.is_stopped
+
+    def __call__(self, jobs: Mapping[int, list[str]]) -> dict[int, Result]:
+        """Run jobs, of which there are the overrides by number, and return how each ended."""
+        self._task.numbers.update(jobs)
+        folders = self._folders(jobs)
+        names = self._divided(jobs, folders)
+        if names:
+            with nullcontext() if self._is_local else compose.withdrawn():
+                done = self._launcher.launch(
+                    [[f"lanes={name}"] for name in names], initial_job_idx=names[0]
+                )
+            self._take(done)
+        return {number: self._result(number, folders[number], jobs) for number in jobs}
+
+    def _take(self, done: Sequence[JobReturn]) -> None:
+        """Take what another process has returned: this one has counted its own seconds."""
+        if not self._is_local:
+            returned = [job._return_value for job in done]
+            self._task.seconds.extend(value for value in returned if isinstance(value, float))
+
+    def _result(self, number: int, folder: Folder, jobs: Mapping[int, list[str]]) -> Result:
+        """Return how a job ended, as the disk says; one without an end has failed."""
+        task = self._task
+        if number in task.failures:
+            return Result(status=Status.failed, reason=task.failures[number])
+        source = folder.source
+        if source.status is Status.unfinished and task.is_stopped:
+            return source.result
+        if source.status in (Status.unfinished, Status.failed):
+            result = source.result
+            reason = result.reason if result.status is Status.failed else "it came to no end"
+            task.failures[number] = f"{task.name_of(number, jobs[number])}: {reason}"
+            return replace(result, status=Status.failed, reason=reason)
+        return source.result
+
+    def _divided(self, jobs: Mapping[int, list[str]], folders: Mapping[int, Folder]) -> list[int]:
+        """Write the files of groups, and return their names, which are numbers."""
+        numbered = [groups.Job(number, lines) for number, lines in jobs.items()]
+        found, wrong = groups.grouped(numbered, compose.composer(self._compose))
+        for number, error in wrong.items():
+            self._task.tell(number, jobs[number], error, 0.0)
+        names: list[int] = []
+        known, sizes, alone = 0, list[int](), dict[int, str]()
+        for group in found:
+            left = self._left(group, folders)
+            known += len(group.jobs) - len(left)
+            reason = self._obstacle(group, len(left))
+            for part in probe.divided(len(left), self._size(len(left), reason)):
+                some = group.part([left[place] for place in part])
+                names.append(self._written(some, folders))
+                if reason:
+                    alone |= {job.number: reason for job in some.jobs}
+                else:
+                    sizes.append(len(some.jobs))
+        console.division(len(jobs), known, sizes, alone)
+        return names
+
+    def _obstacle(self, group: Together, count: int) -> str | None:
+        """Say why the jobs of a group go one by one, or None."""
+        if count == 1:
+            return "no other job has the same settings but for numbers"
+        if self._is_alone:
+            return "hydra/launcher=basic"
+        if self._most < probe.FEWEST:
+            return f"hydra.launcher.max_lanes={self._most}"
+        return groups.obstacle(group.experiments[0])
+
+    def _size(self, count: int, obstacle: str | None) -> int:
+        """Return how many jobs of so many make a group, such that every process has one."""
+        return 1 if obstacle else max(1, min(self._most, -(-count // self._workers)))
+
+    def _left(self, group: Together, folders: Mapping[int, Folder]) -> list[int]:
+        """Return the places of the jobs in a group whose results are not there."""
+        code = origin(group.experiments[0]) if self._library else {}
+        left = []
+        for place, (job, own) in enumerate(zip(group.jobs, group.experiments, strict=True)):
+            folder = folders[job.number]
+            if library.ended(folder, self._task.id_of(job.number)) is not None:
+                continue
+            is_new = self._library is not None and not folder.path.exists()
+            if not (is_new and self._library and self._library.reuse(own, code, folder)):
+                left.append(place)
+        return left
+
+    def _written(self, group: Together, folders: Mapping[int, Folder]) -> int:
+        """Write the file of a group, and return its name."""
+        above = self._task.folder / _ABOVE
+        above.mkdir(exist_ok=True)
+        name = 1 + max((int(path.stem) for path in above.glob("*.json")), default=-1)
+        lanes = [
+            {
+                "number": job.number,
+                "overrides": list(job.overrides),
+                "numbers": numbers,
+                "folder": folders[job.number].path.name,
+            }
+            for job, numbers in zip(group.jobs, group.numbers, strict=True)
+        ]
+        first = [f"{key}={value!r}" for key, value in group.numbers[0].items()]
+        hydra: list[str] = list(self._config.hydra.overrides.hydra)
+        facts = {"overrides": [*hydra, *group.common, *first], "lanes": lanes}
+        (above / f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")
+        return name
+
+    def _compose(self, overrides: Sequence[str]) -> DictConfig:
+        return self._loader.load_sweep_config(self._config, list(overrides))
+
+    def _folders(self, numbers: Mapping[int, Any]) -> dict[int, Folder]:
+        """Return the folder of each job below the sweep's."""
+        config, folders = copy.deepcopy(self._config), {}
+        for number in numbers:
+            with read_write(config), open_dict(config):
+                config.hydra.job.id = config.hydra.job.num = number
+            folders[number] = Folder(self._task.folder / str(config.hydra.sweep.subdir))
+        return folders
+
+
+def _workers(n_jobs: int | None) -> int:
+    """Return how many jobs a launcher runs at once, by its setting; -1 is one a processor."""
+    if n_jobs is None:
+        return 1
+    return n_jobs if n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + n_jobs)
+
+
+def _bare(config: DictConfig, folder: Path) -> DictConfig:
+    """Return Hydra's own settings alone, which any process can read: no plugin is in them."""
+    bare = copy.deepcopy(OmegaConf.masked_copy(config, "hydra"))
+    with read_write(bare), open_dict(bare):
+        bare.hydra.run.dir = bare.hydra.sweep.dir = str(folder)
+        bare.hydra.sweep.subdir = f"{_ABOVE}/${{hydra.job.num}}"
+        launcher: Any = OmegaConf.to_container(bare.hydra.launcher, resolve=False)
+        bare.hydra.launcher = {k: v for k, v in launcher.items() if k not in ("max_lanes", "probe")}
+    return bare

@@ -1,0 +1,174 @@
+"""What Hydra's launcher runs of a sweep, wherever it does: a group of jobs."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra import initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.config import compose
+from experiments.errors import ConfigError, DivergedError, explained
+from experiments.plugin import discovery
+from experiments.process import secrecy
+from experiments.process.secrecy import message
+from experiments.runs.folder import Folder
+from experiments.runs.provenance import Identity
+from experiments.runs.result import Result, Status
+from experiments.settings import Experiment
+from experiments.sweeps import groups, probe
+from experiments.sweeps.jobfiles import Template, quieten_console
+from experiments.training import resume
+from experiments.training.run import Run, execute
+
+Vary = Callable[[Mapping[str, float]], Experiment | None]
+
+
+class _Job(NamedTuple):
+    """A job of a group: what it has beside the others, and the experiment that makes."""
+
+    number: int
+    overrides: Sequence[str]
+    numbers: Mapping[str, float]
+    folder: str
+    experiment: Experiment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A sweep's jobs; what it holds is plain, as other processes and machines may be sent it.
+
+    `failures` tells why jobs have failed, `numbers` which there are: only the process that began
+    the sweep knows all of them.
+    """
+
+    root: Path
+    name: str  # of the configuration
+    plugins: tuple[str, ...]  # folders
+    run_id: str
+    folder: Path
+    varied: frozenset[str]
+    stops: bool  # after a job that has failed
+    reuse: Path | None  # the folder of the runs whose results are taken
+    most: int = 1024  # runs that train together
+    probe: bool = True
+    failures: dict[int, str] = field(default_factory=dict)
+    numbers: set[int] = field(default_factory=set)
+    seconds: list[float] = field(default_factory=list)  # of training, of each group
+    process: int = field(default_factory=os.getpid)
+
+    def __call__(self, cfg: DictConfig) -> float:
+        """Train the jobs of a group, in as many lanes as are fastest here; return the seconds."""
+        quieten_console()
+        if self.is_stopped:
+            return 0.0
+        self._publish()
+        lanes, files, vary = self._composed(cfg)
+        jobs: list[_Job] = []
+        for lane in lanes:
+            job = _Job(lane["number"], lane["overrides"], lane["numbers"], lane["folder"])
+            try:
+                if (experiment := vary(job.numbers)) is None:
+                    raise ConfigError(f"lanes={cfg.lanes} is of other settings than these.")
+                jobs.append(job._replace(experiment=experiment))
+            except Exception as error:
+                self.tell(job.number, job.overrides, error, 0.0)
+        experiments = [job.experiment for job in jobs if job.experiment is not None]
+        parts = probe.parts(experiments, self.most, probe=self.probe)
+        seconds = sum(self._train([jobs[place] for place in some], files) for some in parts)
+        self.seconds.append(seconds)
+        return seconds
+
+    def _train(self, jobs: Sequence["_Job"], files: Template) -> float:
+        """Train jobs together, and return the seconds that it took."""
+        if self.is_stopped:
+            return 0.0
+        runs, started = [], time.monotonic()
+        for job in jobs:
+            try:
+                runs.append(self._opened(job, files))
+            except Exception as error:
+                self.tell(job.number, job.overrides, error, 0.0)
+        with closing(execute(runs, self.root)) as ended:
+            for run, outcome in ended:
+                number, seconds = run.identity.job, time.monotonic() - started
+                assert number is not None
+                self.tell(number, run.identity.overrides, outcome, seconds)
+        return time.monotonic() - started
+
+    def _opened(self, job: "_Job", files: Template) -> Run:
+        folder = self.folder / job.folder
+        files.write(folder, job.number, job.overrides, job.numbers)
+        assert job.experiment is not None
+        tracker, earlier = resume.opened(folder, job.experiment)
+        name = self.name_of(job.number, job.overrides)
+        return Run(
+            experiment=job.experiment,
+            identity=Identity(self.id_of(job.number), self.run_id, name, job.overrides, job.number),
+            tracker=tracker,
+            log=files.logger(folder),
+            earlier=earlier,
+        )
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a job has failed and the others are not to be run."""
+        if not self.stops:
+            return False
+        found = (Folder(path.parent).result.status for path in self.folder.glob("*/result.json"))
+        return bool(self.failures) or Status.failed in found
+
+    def tell(
+        self, number: int, overrides: Sequence[str], outcome: Result | Exception, seconds: float
+    ) -> None:
+        """Say in one line how a job went."""
+        self.numbers.add(number)
+        name = self.name_of(number, overrides)
+        if isinstance(outcome, Result):
+            told = f"{outcome.monitor} {outcome.value:.4f}"
+        elif isinstance(outcome, DivergedError):
+            told = f"diverged: {outcome}"
+        else:
+            error = explained(outcome)
+            told = f"failed: {message(error)}"
+            self.failures[number] = f"{name}: {str(error) or type(error).__name__}"
+        print(f"#{number} {name}: {told} ({seconds:.1f} s)", flush=True)
+
+    def name_of(self, number: int, overrides: Sequence[str]) -> str:
+        """Return a job's name: what jobs differ in."""
+        varied = [text for text in overrides if text.partition("=")[0] in self.varied]
+        return " ".join(varied) or f"job {number}"
+
+    def id_of(self, number: int) -> str:
+        """Return our id of a job's run."""
+        return f"{self.run_id}.{number}"
+
+    def _publish(self) -> None:
+        """Find plugins and hide secrets in a process that another one has sent the task to."""
+        if os.getpid() != self.process:
+            secrecy.hide_environment(os.environ)
+            discovery.discover(self.root, self.plugins)
+            compose.publish(self.root, self.run_id)
+
+    def _composed(self, cfg: DictConfig) -> tuple[list[dict[str, Any]], Template, Vary]:
+        """Compose the first job of a group; return the jobs, their files, and what varies it."""
+        settings: Any = HydraConfig.instance().cfg
+        if "lanes" not in cfg:  # of a sweeper that makes no groups
+            own = settings.hydra
+            job = {"number": own.job.num, "overrides": list(own.overrides.task), "numbers": {}}
+            lanes = [{**job, "folder": Path(own.runtime.output_dir).name}]
+        else:
+            group = json.loads(Path(cfg.lanes).read_text(encoding="utf-8"))
+            lanes, conf = group["lanes"], str(self.root / "conf")
+            with initialize_config_dir(conf, version_base="1.3", job_name=settings.hydra.job.name):
+                cfg = compose.composed(self.name, group["overrides"])
+            settings = OmegaConf.masked_copy(cfg, "hydra")
+            cfg = compose.without_hydra(cfg)
+        files = Template(cfg, settings)
+        return lanes, files, groups.varying(compose.build(cfg), files.plain)
