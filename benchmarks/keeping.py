@@ -21,7 +21,7 @@ from experiments.plugin import discovery
 from experiments.runs import checkpoints
 from experiments.runs.checkpoints import Keeper
 from experiments.runs.journal import Journal
-from experiments.runs.tracker import Memory
+from experiments.runs.tracker import InMemory
 from experiments.sweeps import plan
 from experiments.training import checkpoint, engine
 from experiments.training.checkpoint import Point
@@ -61,7 +61,7 @@ def _step(settings: list[str], turns: int) -> tuple[float, float]:
 
 def _taking(settings: list[str], folder: Path | None) -> Callable[[], None]:
     session = _session(*settings, f"output={folder}")
-    training = training_of(session, Journal(folder) if folder else Memory())
+    training = training_of(session, Journal(folder) if folder else InMemory())
     steps = engine.steps(session)
 
     def take() -> None:

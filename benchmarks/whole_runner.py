@@ -15,9 +15,10 @@ from experiments.runs.journal import Journal
 from experiments.runs.tracker import Tracker
 from experiments.sweeps import plan
 from experiments.training import engine
+from experiments.training.group import Lane
 from experiments.training.record import Record
 from experiments.training.session import Session, prepare
-from experiments.training.train import Lane, Training
+from experiments.training.train import Training
 
 
 def training_of(session: Session, tracker: Tracker) -> Training:

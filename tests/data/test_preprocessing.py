@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from composed import ROOT, SMALL, compose
+from composed import SMALL, compose, execute
 from problems import CPU, items, labels, numbers, spec
 from torch import Tensor
 from torch.utils.data import TensorDataset
@@ -13,9 +13,7 @@ from experiments import Augment, ConfigError, DataSpec, lookup
 from experiments.data.batches import Batches
 from experiments.data.preprocessing import Batch, Preprocessing
 from experiments.plugin.spec import Order
-from experiments.runs.provenance import Identity
-from experiments.runs.tracker import Silent
-from experiments.training import run
+from experiments.runs.tracker import InMemory
 from experiments.training.session import Session, prepare
 
 SHAPE, CLASSES = (3, 6, 7), 4
@@ -214,7 +212,7 @@ def session(*overrides: str) -> Session:
 def trained(*overrides: str) -> Tensor:
     """Return the parameters after a run."""
     made = session(*overrides)
-    run.execute(made.experiment, Silent(), Identity("id", None, "name", []), ROOT, session=made)
+    execute(made.experiment, InMemory(), session=made)
     return made.params.vector
 
 

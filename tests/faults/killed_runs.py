@@ -20,7 +20,7 @@ if __name__ == "__main__":
 
 import scenes
 import torch
-from composed import ROOT, compose
+from composed import ROOT, compose, execute
 from killing import Killer, Report, Watch, parser
 from safetensors.torch import save as serialise
 
@@ -29,10 +29,12 @@ from experiments.errors import ConfigError, DataError
 from experiments.plugin.discovery import discover
 from experiments.runs import journal, provenance
 from experiments.runs.checkpoints import Keeper
+from experiments.runs.folder import Folder
 from experiments.runs.journal import Journal
 from experiments.runs.provenance import Identity
 from experiments.settings import Experiment
-from experiments.training import checkpoint, lanes, resume, run
+from experiments.training import checkpoint, resume
+from experiments.training import train as training
 from experiments.training.history import History
 
 OFTEN = [
@@ -60,12 +62,12 @@ def train(experiment: Experiment, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         identity = Identity(folder.name, None, "scene", [])
-        run.execute(experiment, Journal(folder), identity, ROOT)
-    elif not resume.is_finished(folder):
+        execute(experiment, Journal(folder), identity)
+    elif Folder(folder).end != "FINISHED":
         tracker = Journal(folder, resume=True)
         earlier = resume.earlier(folder, experiment, tracker)
         identity = Identity(folder.name, None, "scene", [])
-        run.execute(experiment, tracker, identity, ROOT, earlier=earlier)
+        execute(experiment, tracker, identity, earlier=earlier)
 
 
 def is_started(folder: Path) -> bool:
@@ -237,7 +239,7 @@ def main() -> None:
     watch = Watch(("saving", "appending", "evaluating"))
     watch.mark(tensorfile, "save", "saving")
     watch.mark(Journal, "add", "appending")
-    watch.mark(lanes, "evaluate", "evaluating")
+    watch.mark(training, "evaluate", "evaluating")
     killer = Killer(watch, asked.seed)
     print(json.dumps(rounds(killer, asked).facts()))
 

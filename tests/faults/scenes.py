@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from composed import ROOT, compose
+from composed import compose, execute
 from torch import Tensor
 
 from experiments import tensorfile
@@ -19,8 +19,9 @@ from experiments.process import signals
 from experiments.runs import journal
 from experiments.runs.journal import Journal
 from experiments.runs.provenance import Identity
-from experiments.training import engine, run
+from experiments.training import engine
 from experiments.training.loop import Step
+from experiments.training.resume import earlier as earlier_of
 from experiments.training.session import Session
 
 Numbers = dict[tuple[str, int], float]
@@ -41,11 +42,11 @@ def train(folder: Path, overrides: Sequence[str], *, resume: bool = False) -> st
     experiment = compose([*QUICK, *overrides, f"output={folder.parent}"])
     folder.mkdir(parents=True, exist_ok=True)
     tracker = Journal(folder, resume=resume)
-    earlier = resume.earlier(folder, experiment, tracker) if resume else None
+    earlier = earlier_of(folder, experiment, tracker) if resume else None
     identity = Identity(folder.name, None, "scene", list(overrides))
     try:
         with signals.raised():
-            run.execute(experiment, tracker, identity, ROOT, earlier=earlier)
+            execute(experiment, tracker, identity, earlier=earlier)
     except Interrupted:
         return "interrupted"
     return "finished"

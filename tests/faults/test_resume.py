@@ -1,7 +1,7 @@
 """A run that is stopped and goes on is, to the bit, the run that was never stopped."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,18 +9,15 @@ import scenes
 import torch
 from composed import compose
 from torch import nn
-from torch.func import vmap
 
 from experiments import DataSpec, Model, tensorfile
 from experiments.plugin import registry
-from experiments.rules.params import Params
-from experiments.rules.rule import Rule
-from experiments.training import checkpoint
+from experiments.runs.checkpoints import Content
+from experiments.training import checkpoint, engine
 from experiments.training.checkpoint import Point
-from experiments.training.forward import Forward
-from experiments.training.loop import Step, descend
+from experiments.training.lanes import in_lanes
 from experiments.training.program import inductor
-from experiments.training.session import Session, build_network, prepare
+from experiments.training.session import Session, prepare
 
 RULES = sorted(registry.plugins("optimizer"))
 SCHEDULES = sorted(registry.plugins("schedule"))
@@ -106,52 +103,31 @@ def test_a_compiled_run_goes_on(
 
 
 def test_lanes_go_on(tmp_path: Path) -> None:
-    whole = in_lanes()
-    expected = [step.losses for step in steps_in_lanes(whole)]
-    first, path = in_lanes(), tmp_path / "lanes.safetensors"
-    for step in steps_in_lanes(first):
+    whole = lanes_of_seeds()
+    expected = [step.losses for step in engine.steps(whole)]
+    first, contents = lanes_of_seeds(), list[Content]()
+    for step in engine.steps(first):
         if step.t == 25:
-            tensorfile.save(
-                path, *checkpoint.of_run(first, Point(step, [step.losses], {}, 0, 0.0), {}, "lanes")
-            )
+            point = Point(step, [step.losses], {}, 0.0)
+            for place in range(len(LANES)):
+                path = tmp_path / f"{place}.safetensors"
+                tensorfile.save(path, *checkpoint.of_run(first, point, "lane", place=place))
+                contents.append(tensorfile.load(path))
             break
-    again = in_lanes()
-    point = checkpoint.bring_back(again, *tensorfile.load(path))
-    found = [step.losses for step in steps_in_lanes(again, point)]
+    again = lanes_of_seeds()
+    point = checkpoint.bring_back(again, contents)
+    assert point.losses[0].equal(expected[24])
+    again = dataclasses.replace(again, state=point.step.state)
+    found = [step.losses for step in engine.steps(again, point.step.t)]
     assert torch.cat(expected[25:]).equal(torch.cat(found))
     assert again.params.vector.equal(whole.params.vector)
 
 
-def in_lanes() -> Session:
+def lanes_of_seeds() -> Session:
     """Prepare a session whose lanes differ in seed and learning rate."""
-    session = prepare(compose([*scenes.QUICK, "model=mlp", "optimizer=adam", "output=/nowhere"]))
-    experiment = session.experiment
-    seeds = [dataclasses.replace(experiment, seed=seed) for seed in LANES]
-    networks = [build_network(one, session.splits.spec) for one in seeds]
-    params = Params(networks, session.device, torch.float32)
-    rule = Rule(
-        params,
-        [dataclasses.replace(experiment.optimizer, lr=0.01 / seed) for seed in LANES],
-        {},
-        {"lr": [experiment.schedule] * len(LANES)},
-        total_steps=session.total_steps,
-        steps_per_epoch=session.steps_per_epoch,
-    )
-    model, state = Forward(networks, params), rule.init(params.vector)
-    return dataclasses.replace(session, params=params, rule=rule, model=model, state=state)
-
-
-def steps_in_lanes(session: Session, point: Point | None = None) -> Iterator[Step]:
-    after, state = (point.step.t, point.step.state) if point else (0, session.state)
-    done, within = divmod(after, session.steps_per_epoch)
-    train = session.batches["train"]
-    batches = (
-        [batch]
-        for epoch in range(done + 1, session.experiment.epochs + 1)
-        for batch in train.epoch(epoch, LANES, within if epoch == done + 1 else 0)
-    )
-    loss_fn, params = vmap(session.loss_fn), session.params
-    return descend(session.model, loss_fn, session.rule, params, state, batches, first=after + 1)
+    settings = [*scenes.QUICK, "model=mlp", "optimizer=adam", "output=/nowhere"]
+    made = [compose([*settings, f"seed={n}", f"optimizer.lr={0.01 / n}"]) for n in LANES]
+    return in_lanes(prepare(made[0]), made)
 
 
 @pytest.mark.parametrize("rule", RULES)

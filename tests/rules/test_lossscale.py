@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from composed import ROOT, compose
-from experiments.runs.results import Result
+from composed import compose, execute
 from problems import CPU, numbers, params_of, tensors_only
 from torch import Tensor
 
@@ -15,9 +14,8 @@ from experiments.plugin.spec import Precision
 from experiments.rules import lossscale
 from experiments.rules.params import Params
 from experiments.rules.rule import Memory, Rule
-from experiments.runs.provenance import Identity
-from experiments.runs.tracker import Silent
-from experiments.training import run
+from experiments.runs.result import Result
+from experiments.runs.tracker import InMemory
 from experiments.training.forward import Forward
 from experiments.training.loop import descend
 from experiments.training.session import prepare
@@ -199,8 +197,7 @@ def test_a_gradient_that_overflows_in_float16_is_left_out() -> None:
 
 def finished(*overrides: str) -> tuple[Result, Any]:
     session = prepare(compose(["device=cpu", "tracking=none", *overrides]))
-    identity = Identity("id", None, "name", [])
-    result = run.execute(session.experiment, Silent(), identity, ROOT, session=session)
+    result = execute(session.experiment, InMemory(), session=session)
     return result, session
 
 

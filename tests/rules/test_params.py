@@ -120,7 +120,7 @@ def test_lanes_are_stacked_and_leave_their_networks_alone() -> None:
     networks = [raw(seed) for seed in range(3)]
     before = copy.deepcopy([network.tensors for network in networks])
     params = params_of(networks)
-    assert params.lanes == 3
+    assert params.axis.count == 3
     assert params.vector.shape == params.grads.shape == (3, 16)
     assert {name: list(t.shape) for name, t in params.tensors.items()} == {
         "weights": [3, 4, 3],
@@ -146,7 +146,7 @@ def test_lanes_accumulate_strided_gradients_without_a_warning() -> None:
 
 
 def test_a_plain_run_has_no_lanes() -> None:
-    assert params_of([raw()]).lanes is None
+    assert params_of([raw()]).axis.count == 1
 
 
 def test_frozen_parameters_are_not_trained() -> None:

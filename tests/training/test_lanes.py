@@ -11,6 +11,7 @@ from torch import Tensor
 from experiments import plugins
 from experiments.settings import Experiment
 from experiments.training import engine, lanes
+from experiments.training.evaluation import evaluate
 from experiments.training.session import Session, prepare
 
 DIGITS = ["dataset=digits", "batch_size=32", "epochs=5", "tracking=none"]
@@ -134,9 +135,9 @@ def test_an_evaluation_in_lanes_has_the_values_of_every_run_alone() -> None:
         experiments = varied([*overrides, *EXACT])
         together = lanes.in_lanes(prepare(experiments[0]), experiments)
         for split in ("val", "test"):
-            found = lanes.evaluate(together, split)
+            found = evaluate(together, split)
             for own, experiment in zip(found, experiments, strict=True):
-                (alone,) = lanes.evaluate(prepare(experiment), split)
+                (alone,) = evaluate(prepare(experiment), split)
                 assert own == pytest.approx(alone, abs=1e-10)
 
 

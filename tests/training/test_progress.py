@@ -60,14 +60,14 @@ def test_without_a_terminal_it_is_quiet_and_loads_no_tqdm(
         monkeypatch.setitem(sys.modules, name, None)  # importing it would be an error
     with Progress(session()) as progress:
         progress.add(step(1))
-        progress.tell(1, 0.5)
+        progress.tell(1, [0.5])
     assert capfd.readouterr() == ("", "")
 
 
 def test_it_tells_epoch_step_and_loss_and_counts_items(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch)
     with Progress(session("epochs=100", "accumulate=2")) as progress:
-        progress.tell(43, 0.12344)
+        progress.tell(43, [0.12344])
         progress.add(step(40, 40))
         progress._bar.refresh()
         line = shown(screen.getvalue())
@@ -83,7 +83,7 @@ def test_an_epoch_ends_with_its_last_step(monkeypatch: pytest.MonkeyPatch) -> No
     screen = terminal(monkeypatch)
     with Progress(session("epochs=7")) as progress:
         for t, epoch in ((1, 1), (2, 1), (3, 2), (14, 7)):
-            progress.tell(t, 1.0)
+            progress.tell(t, [1.0])
             progress._bar.refresh()
             assert f"epoch {epoch}/7 step {t} " in shown(screen.getvalue())
 
@@ -100,7 +100,7 @@ def test_it_is_complete_after_the_last_step(monkeypatch: pytest.MonkeyPatch) -> 
 def test_nothing_of_it_is_left_after_the_end_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch)
     with pytest.raises(ZeroDivisionError), Progress(session()) as progress:
-        progress.tell(1, 0.5)
+        progress.tell(1, [0.5])
         progress._bar.refresh()
         assert shown(screen.getvalue())
         raise ZeroDivisionError
@@ -148,3 +148,10 @@ def test_a_run_without_a_terminal_has_none(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     assert not done.stderr
     assert b"\r" not in done.stdout
+
+
+def test_it_tells_between_what_losses_several_runs_are(terminal: io.StringIO) -> None:
+    with Progress(session()) as progress:
+        progress.tell(1, [0.5, 0.25, 0.75])
+        progress.add(step(1))
+    assert "loss 0.2500 to 0.7500" in terminal.getvalue()

@@ -4,16 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from composed import ROOT, compose
-from experiments.runs.results import Result
+from composed import compose, execute
 
-from experiments.report import summary
-from experiments.runs.provenance import Identity
-from experiments.runs.tracker import Silent, Tracker
-from experiments.training import run
+from experiments.runs.result import Result
+from experiments.runs.tracker import InMemory, Tracker
+from experiments.training import ending
 from experiments.training.session import Session, prepare
-
-IDENTITY = Identity("id", None, "name", [])
 
 
 class Remembering(Tracker):
@@ -35,8 +31,7 @@ def session(*overrides: str) -> Session:
 
 def finished(*overrides: str, tracker: Tracker | None = None) -> tuple[Result, torch.Tensor]:
     prepared = session(*overrides)
-    known = tracker or Silent()
-    result = run.execute(prepared.experiment, known, IDENTITY, ROOT, session=prepared)
+    result = execute(prepared.experiment, tracker or InMemory(), session=prepared)
     return result, prepared.params.vector
 
 
@@ -107,4 +102,4 @@ def test_pictures_that_use_little_of_a_byte_are_drawn_between_their_extremes(
     dataset: str, dtype: torch.dtype
 ) -> None:
     session = prepare(compose([f"dataset={dataset}", "tracking=none"]))
-    assert summary._stored(session, 3).dtype == dtype
+    assert ending._stored(session, 3).dtype == dtype

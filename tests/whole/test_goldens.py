@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import scenes
@@ -44,7 +45,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     subprocess.run(["git", "worktree", "remove", "--force", folder], cwd=ROOT, check=True)
 
 
-def left(checkout: Path, commands: Sequence[list[str]], output: Path) -> dict[str, object]:
+def left(checkout: Path, commands: Sequence[list[str]], output: Path) -> dict[str, Any]:
     """Run commands with the code of a checkout, and return what each run's folder holds."""
     for own in commands:
         kind = "hydra.sweep.dir" if "-m" in own else "hydra.run.dir"
@@ -71,4 +72,8 @@ def test_a_command_leaves_what_it_left_before(name: str, earlier: Path, tmp_path
     before = left(earlier, COMMANDS[name], tmp_path / "before")
     after = left(ROOT, COMMANDS[name], tmp_path / "after")
     assert len(before) == (3 if name == "lanes" else 1)
+    if name == "lanes":
+        # The best so far of a last checkpoint may be those of its own step, which is taken again.
+        for run in (*before.values(), *after.values()):
+            run["last"].pop("best/params")
     assert scenes.same(before, after)

@@ -4,61 +4,54 @@ import logging
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, errors
 
 from experiments.errors import ConfigError
-from experiments.sweeps.search.repeats import Outcome, combined
+from experiments.runs.result import Result, Status
+from experiments.sweeps import launch
+from experiments.sweeps.search.repeats import combined
 from experiments.sweeps.search.settings import Search
-from experiments.training import pruning
-from hydra_plugins.experiments_optuna import OptunaSweeper, outcome
+from experiments.training import judge
+from hydra_plugins.experiments_optuna import OptunaSweeper
 
-Work = Callable[[int, dict[str, str]], Any]
+Work = Callable[[int, dict[str, str]], Result]
 
 
-class Value(float):
-    """A run's value as the program's jobs return it."""
-
-    def __new__(cls, value: float, status: str = "finished", higher_is_better: bool = True) -> Any:
-        made = super().__new__(cls, value)
-        made.status, made.higher_is_better = status, higher_is_better
-        return made
-
-    status: str
-    higher_is_better: bool
+def result(value: float, status: str = "finished", higher_is_better: bool = True) -> Result:
+    """Return how a job ended."""
+    return Result(
+        status=Status(status),
+        reason="",
+        monitor="it",
+        higher_is_better=higher_is_better,
+        metrics={} if math.isnan(value) else {"best/it": value},
+    )
 
 
 @dataclass
-class Launcher:
-    """Does a piece of work for each job, and remembers the jobs."""
+class Jobs:
+    """Does a piece of work for each job in place of a launcher, and remembers the jobs."""
 
     work: Work
+    is_local: bool = True
+    is_stopped: bool = False
     rounds: list[tuple[int, list[list[str]]]] = field(default_factory=list)
 
-    def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
-    ) -> list[JobReturn]:
+    def __call__(self, jobs: Mapping[int, list[str]]) -> dict[int, Result]:
         """Return how each job went."""
-        self.rounds.append((initial_job_idx, [list(lines) for lines in job_overrides]))
-        return [self._done(initial_job_idx + n, lines) for n, lines in enumerate(job_overrides)]
-
-    def _done(self, number: int, lines: Sequence[str]) -> JobReturn:
-        done = JobReturn(overrides=lines, status=JobStatus.COMPLETED)
-        try:
-            done.return_value = self.work(number, dict(line.split("=", 1) for line in lines))
-        except ValueError as error:
-            done.status, done.return_value = JobStatus.FAILED, error
-        return done
+        self.rounds.append((min(jobs), [list(lines) for lines in jobs.values()]))
+        return {
+            number: self.work(number, dict(line.split("=", 1) for line in lines))
+            for number, lines in jobs.items()
+        }
 
     @property
     def jobs(self) -> list[list[str]]:
@@ -66,7 +59,7 @@ class Launcher:
         return [job for _, jobs in self.rounds for job in jobs]
 
 
-Sweep = Callable[..., Launcher]
+Sweep = Callable[..., Jobs]
 
 
 @pytest.fixture
@@ -74,10 +67,15 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sweep]:
     """Search with a command line's overrides and the sweeper's settings."""
 
     def run(
-        overrides: Sequence[str], work: Work, *, base: Any = None, task: Any = None, **settings: Any
-    ) -> Launcher:
-        launcher = Launcher(work)
-        monkeypatch.setattr(Plugins, "instantiate_launcher", lambda *_, **__: launcher)
+        overrides: Sequence[str],
+        work: Work,
+        *,
+        base: Any = None,
+        jobs: Mapping[str, bool] | None = None,
+        **settings: Any,
+    ) -> Jobs:
+        launcher = Jobs(work, **(jobs or {}))
+        monkeypatch.setattr(launch, "Launch", lambda *_: launcher)
         merged = OmegaConf.merge(OmegaConf.structured(Search), settings)
         assert isinstance(merged, DictConfig)
         given: Any = {str(key): merged[key] for key in merged if key != "_target_"}
@@ -86,15 +84,15 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sweep]:
             {"output": str(tmp_path), "seed": 0, "repeats": 1, **(base or {})}
         )
         context = HydraContext(config_loader=None, callbacks=None)  # type: ignore[arg-type]
-        sweeper.setup(hydra_context=context, task_function=task or (lambda _: None), config=config)
+        sweeper.setup(hydra_context=context, task_function=lambda _: None, config=config)
         sweeper.sweep(list(overrides))
         return launcher
 
     yield run
 
 
-def _bowl(_: int, settings: dict[str, str]) -> Value:
-    return Value((float(settings["lr"]) - 0.3) ** 2, higher_is_better=False)
+def _bowl(_: int, settings: dict[str, str]) -> Result:
+    return result((float(settings["lr"]) - 0.3) ** 2, higher_is_better=False)
 
 
 def test_batches_are_launched_until_there_are_enough_trials(
@@ -104,7 +102,7 @@ def test_batches_are_launched_until_there_are_enough_trials(
         launcher = sweep(["lr=interval(0,1)", "model=mlp"], _bowl, n_trials=20, batch=8)
     assert [(first, len(jobs)) for first, jobs in launcher.rounds] == [(0, 8), (8, 8), (16, 4)]
     assert all(job[0] == "model=mlp" and job[1].startswith("lr=") for job in launcher.jobs)
-    values = [_bowl(0, {"lr": job[1].partition("=")[2]}) for job in launcher.jobs]
+    values = [_bowl(0, {"lr": job[1].partition("=")[2]}).value for job in launcher.jobs]
     best = min(range(20), key=values.__getitem__)
     told = f"Best, trial {best} with {values[best]:.6g}: {launcher.jobs[best][1]}"
     assert caplog.messages[-1] == told
@@ -112,7 +110,9 @@ def test_batches_are_launched_until_there_are_enough_trials(
 
 @pytest.mark.parametrize("sampler", ["random", "quasi_random", "grid"])
 def test_a_sampler_that_learns_nothing_is_asked_for_all_at_once(sweep: Sweep, sampler: str) -> None:
-    launcher = sweep(["a=1,2,3", "b=range(4)"], lambda *_: 1.0, sampler=sampler, n_trials=12)
+    launcher = sweep(
+        ["a=1,2,3", "b=range(4)"], lambda *_: result(1.0), sampler=sampler, n_trials=12
+    )
     assert [len(jobs) for _, jobs in launcher.rounds] == [12]
 
 
@@ -183,7 +183,7 @@ def test_repeats_are_jobs_whose_seeds_go_up_and_whose_mean_counts(
     with caplog.at_level(logging.INFO):
         launcher = sweep(
             ["a=1,2", "seed=5"],
-            lambda _, s: Value(float(s["a"]) + float(s["seed"])),
+            lambda _, s: result(float(s["a"]) + float(s["seed"])),
             base={"repeats": 3, "seed": 5},
             sampler="grid",
         )
@@ -194,7 +194,11 @@ def test_repeats_are_jobs_whose_seeds_go_up_and_whose_mean_counts(
 
 def test_repeats_begin_with_the_seed_of_the_configuration(sweep: Sweep) -> None:
     launcher = sweep(
-        ["a=1,2"], lambda *_: 1.0, base={"repeats": 2, "seed": 8}, sampler="grid", n_trials=1
+        ["a=1,2"],
+        lambda *_: result(1.0),
+        base={"repeats": 2, "seed": 8},
+        sampler="grid",
+        n_trials=1,
     )
     assert [job[1] for job in launcher.jobs] == ["seed=8", "seed=9"]
 
@@ -202,11 +206,11 @@ def test_repeats_begin_with_the_seed_of_the_configuration(sweep: Sweep) -> None:
 def test_a_trial_is_given_up_by_the_mean_of_its_repeats(sweep: Sweep) -> None:
     verdicts: dict[tuple[str, str], list[bool]] = {}
 
-    def work(number: int, settings: dict[str, str]) -> Value:
+    def work(number: int, settings: dict[str, str]) -> Result:
         value = -float(settings["a"]) + float(settings["seed"])
-        given_up = [pruning.is_given_up(number, step, value) for step in (10, 20, 30)]
+        given_up = [judge.is_given_up(number, step, value) for step in (10, 20, 30)]
         verdicts[settings["a"], settings["seed"]] = given_up
-        return Value(value, "pruned" if any(given_up) else "finished")
+        return result(value, "pruned" if any(given_up) else "finished")
 
     overrides = ["a=range(1,9)"]
     chosen: dict[str, Any] = {"sampler": "grid", "batch": 1, "pruner": "median", "startup": 2}
@@ -215,16 +219,16 @@ def test_a_trial_is_given_up_by_the_mean_of_its_repeats(sweep: Sweep) -> None:
     given_up = {a for (a, seed), v in verdicts.items() if seed == "1" and v == [True] * 3}
     assert "8" in given_up
     assert "1" not in given_up
-    assert not pruning.is_given_up(0, 10, 0.0)  # nobody judges after the sweep
+    assert not judge.is_given_up(0, 10, 0.0)  # nobody judges after the sweep
 
 
 def test_which_values_are_better_is_what_the_first_value_says(
     sweep: Sweep, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def work(number: int, settings: dict[str, str]) -> Value:
+    def work(number: int, settings: dict[str, str]) -> Result:
         if number == 0:  # it has no value, and what it says of it is nothing to go by
-            return Value(math.nan, "diverged", higher_is_better=True)
-        return Value(float(settings["a"]), higher_is_better=False)
+            return result(math.nan, "diverged", higher_is_better=True)
+        return result(float(settings["a"]), higher_is_better=False)
 
     with caplog.at_level(logging.INFO):
         jobs = sweep(["a=1,2,3"], work, sampler="grid").jobs
@@ -235,27 +239,37 @@ def test_which_values_are_better_is_what_the_first_value_says(
         assert caplog.messages[-1].endswith(f"a={highest}")
 
 
-def test_a_job_that_raises_is_a_trial_that_failed(
+def test_a_job_that_failed_is_a_trial_that_failed(
     sweep: Sweep, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def work(_: int, settings: dict[str, str]) -> float:
-        if settings["a"] == "x":
-            raise ValueError("no memory")
-        return 1.0
+    def work(_: int, settings: dict[str, str]) -> Result:
+        return result(math.nan, "failed") if settings["a"] == "x" else result(1.0)
 
     with caplog.at_level(logging.INFO):
         first = sweep(["a=x,y"], work, sampler="grid")
         assert caplog.messages[-1].endswith("with 1: a=y")
         second = sweep(["a=x,y"], work, sampler="grid")
         assert (len(first.jobs), second.jobs) == (2, [["a=x"]])
-        sweep(["a=x,z"], lambda *_: math.nan, sampler="grid")
+        sweep(["a=x,z"], lambda *_: result(math.nan, "failed"), sampler="grid")
     assert caplog.messages[-1] == "No trial has come to its end."
 
 
 def test_a_search_ends_when_its_jobs_have_been_stopped(sweep: Sweep) -> None:
-    task = SimpleNamespace(is_stopped=True)
-    launcher = sweep(["a=interval(0,1)"], lambda *_: math.nan, task=task, n_trials=8, batch=2)
+    launcher = sweep(
+        ["a=interval(0,1)"],
+        lambda *_: result(math.nan, "failed"),
+        jobs={"is_stopped": True},
+        n_trials=8,
+        batch=2,
+    )
     assert len(launcher.jobs) == 2
+
+
+def test_jobs_of_other_processes_cannot_be_given_up(sweep: Sweep) -> None:
+    elsewhere = {"is_local": False}
+    with pytest.raises(ConfigError, match=r"hydra.sweeper.pruner=median: .* other processes"):
+        sweep(["a=1,2"], lambda *_: result(1.0), jobs=elsewhere, pruner="median")
+    assert sweep(["a=1,2"], lambda *_: result(1.0), jobs=elsewhere, n_trials=2).jobs
 
 
 def test_what_varies_may_stand_in_a_file_and_the_command_line_wins(sweep: Sweep) -> None:
@@ -295,21 +309,6 @@ def test_settings_are_typed(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("returned", "expected"),
-    [
-        (0.5, Outcome(0.5, "finished")),
-        (Value(0.5, "pruned", higher_is_better=False), Outcome(0.5, "pruned", False)),
-        (math.nan, Outcome(math.nan, "failed")),
-        (None, Outcome(math.nan, "failed")),
-    ],
-)
-def test_an_outcome_is_read_from_what_a_job_returned(returned: Any, expected: Outcome) -> None:
-    job = JobReturn(status=JobStatus.COMPLETED)
-    job.return_value = returned
-    assert str(outcome(job)) == str(expected)
-
-
-@pytest.mark.parametrize(
     ("statuses", "expected"),
     [
         (["finished", "finished"], "finished"),
@@ -319,8 +318,8 @@ def test_an_outcome_is_read_from_what_a_job_returned(returned: Any, expected: Ou
     ],
 )
 def test_a_trial_ends_as_the_worst_of_its_jobs(statuses: list[str], expected: str) -> None:
-    whole = combined([Outcome(float(n), status) for n, status in enumerate(statuses)])
-    assert (whole.status, whole.value) == (expected, 0.5)
+    whole = combined([result(float(n), status) for n, status in enumerate(statuses)])
+    assert whole == (0.5, expected)
 
 
 def test_hydra_finds_the_sweeper_without_the_libraries_of_a_search(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from experiments.cli import main
 from experiments.process import signals
 from experiments.runs import journal
 from experiments.runs.predictor import predictor
-from experiments.training import group
+from experiments.training.group import Ended, Group
+from experiments.training.loop import Step
+from experiments.training.train import Training
 
 MLP = ["dataset=synthetic", "dataset.items=120", "dataset.features=4", "model=mlp",
        "model.hidden=[6]", "optimizer=adam", "device.precision=fp64"]  # fmt: skip
@@ -97,14 +99,15 @@ def test_lanes_that_end_early_do_not_disturb_the_others(
     wanted = ["optimizer=sgd", "dataset.task=regression", "epochs=12", "evaluate.every=2"]
     rates = "optimizer.lr=0.001,0.002,0.003,0.004,1e4,2e4,3e4"
     compacted: list[int] = []
-    compact = group.Group._compact
+    compact = Group.compact
 
-    def counting(self: group.Group) -> None:
+    def counting(self: Group) -> list[int]:
         before = len(self._runs)
-        compact(self)
-        compacted.append(before - len(self._runs))
+        places = compact(self)
+        compacted.append(before - len(places))
+        return places
 
-    monkeypatch.setattr(group.Group, "_compact", counting)
+    monkeypatch.setattr(Group, "compact", counting)
     few = sweep(tmp_path / "few", *wanted, rates.rpartition(",1e4")[0])
     all_of_them = sweep(tmp_path / "all", *wanted, rates)
     assert [result(all_of_them, job)["status"] for job in range(7)] == [
@@ -139,15 +142,15 @@ def test_a_sweep_that_is_interrupted_goes_on_and_repeats_nothing(
 ) -> None:
     wanted = [*FOUR, "epochs=6", "batch_size=20,30"]
     expected = sweep(tmp_path / "whole", *wanted)
-    taken = group.Group._take
+    taken = Training.take
 
-    def interrupting(self: group.Group, step: object) -> object:
-        if step.t == 14 and self._session.experiment.batch_size == 30:  # type: ignore[attr-defined]
+    def interrupting(self: Training, step: Step) -> list[Ended]:
+        if step.t == 14 and self._session.experiment.batch_size == 30:
             signals._state.received = 15
-        return taken(self, step)  # type: ignore[arg-type]
+        return taken(self, step)
 
     with monkeypatch.context() as patched:
-        patched.setattr(group.Group, "_take", interrupting)
+        patched.setattr(Training, "take", interrupting)
         folder = sweep(tmp_path / "cut", *wanted, status=143)
     assert "the same command goes on" in capsys.readouterr().err
     with (folder / "leaderboard.csv").open() as file:
@@ -296,14 +299,14 @@ def test_out_of_memory_halves_a_group_which_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = plugin(tmp_path, "hungry", HUNGRY)
-    taken = group.Group._take
+    taken = Training.take
 
-    def full(self: group.Group, step: object) -> object:
-        if len(self._runs) > 2 and step.t == 3:  # type: ignore[attr-defined]
+    def full(self: Training, step: Step) -> list[Ended]:
+        if len(self._group.places()) > 2 and step.t == 3:
             torch.empty(2**62, dtype=torch.uint8)  # more than any machine has
-        return taken(self, step)  # type: ignore[arg-type]
+        return taken(self, step)
 
-    monkeypatch.setattr(group.Group, "_take", full)
+    monkeypatch.setattr(Training, "take", full)
     quick = [*MLP[:3], "model=hungry", own]
     folder = sweep(tmp_path / "runs", "optimizer.lr=0.1,0.2", "seed=1,2", quick=quick)
     assert "4 lanes are too many for the memory" in (folder / "groups/0/run.log").read_text()
@@ -316,8 +319,8 @@ def test_out_of_memory_halves_a_group_which_goes_on(
 
 
 def test_what_goes_alone_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sweep(tmp_path / "a", "time_limit=100", "seed=1,2")
-    assert "2 alone: time_limit" in capsys.readouterr().out
+    sweep(tmp_path / "a", "dataset.resident=false", "seed=1,2")
+    assert "2 alone: dataset.resident=false" in capsys.readouterr().out
     sweep(tmp_path / "b", "hydra.launcher.max_lanes=1", "seed=1,2")
     assert "2 alone: hydra.launcher.max_lanes=1" in capsys.readouterr().out
     sweep(tmp_path / "c", "batch_size=20,30")

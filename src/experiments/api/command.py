@@ -24,7 +24,7 @@ from experiments.runs.folder import Folder
 from experiments.runs.journal import Journal
 from experiments.runs.provenance import Identity
 from experiments.runs.result import Result
-from experiments.runs.tracker import Memory, Tracker
+from experiments.runs.tracker import InMemory, Tracker
 from experiments.settings import Decides, TrackingMode, decided_by
 from experiments.sweeps import console, library
 from experiments.sweeps import plan as plans
@@ -73,7 +73,7 @@ class Command:
         session = prepare(experiment)
         parts = (experiment.model, experiment.optimizer, experiment.dataset)
         name = experiment.tracking.name or " ".join(name_of(type(part)) for part in parts)
-        tracker: Tracker = Memory()
+        tracker: Tracker = InMemory()
         if self._is_tracked:
             folder.mkdir(parents=True, exist_ok=True)
             tracker = Journal(folder)

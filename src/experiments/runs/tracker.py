@@ -43,7 +43,7 @@ class Tracker(ABC):
         """Release what the tracker holds."""
 
 
-class Memory(Tracker):
+class InMemory(Tracker):
     """Keeps the events that hold numbers, for whoever asks when the run has ended."""
 
     def __init__(self) -> None:

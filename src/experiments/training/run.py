@@ -19,10 +19,11 @@ from experiments.runs.result import Result
 from experiments.runs.tracker import Tracker
 from experiments.settings import Experiment
 from experiments.training import divergence, ending, lanes
+from experiments.training.group import Ended, Lane
 from experiments.training.record import Record
 from experiments.training.resume import Earlier
 from experiments.training.session import Session, prepare
-from experiments.training.train import Ended, Lane, Training
+from experiments.training.train import Training
 
 log = logging.getLogger(__name__)
 
