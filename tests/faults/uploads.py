@@ -11,6 +11,7 @@ import os
 import sqlite3
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,6 +90,17 @@ def command(arguments: Sequence[str], cwd: str) -> int:
 
     os.chdir(cwd)
     return commands.command(arguments)
+
+
+def execute(code: str, arguments: Sequence[str]) -> int:
+    """Execute code with the arguments; this is called in the started process."""
+    sys.argv = ["code", *arguments]
+    try:
+        exec(code, {})
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 def open_store(uri: str) -> int:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import programs
 import pytest
-from composed import ROOT
+import uploads
 
 from experiments.runs import journal
 from experiments.tracking.launch import Uploader
@@ -51,11 +52,11 @@ np.testing.assert_array_equal(found, expected)
 def offline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run a sweep of two jobs that stay in their folder."""
     folder = tmp_path_factory.mktemp("offline")
-    command = [sys.executable, "run.py", "-m", "optimizer.lr=0.1,0.2", "epochs=2", "device=cpu"]
-    command += ["tracking.model=true", "tracking.figures=true"]
-    wanted = ["tracking=offline", "tracking.figures=false", f"output={folder}"]
-    subprocess.run([*command, *wanted], cwd=ROOT, check=True, capture_output=True)
-    (sweep,) = folder.iterdir()
+    command = ["-m", "optimizer.lr=0.1,0.2", "epochs=2", "device=cpu", "tracking.model=true"]
+    wanted = ["tracking=offline", "tracking.figures=false", f"output={folder / 'runs'}"]
+    done = programs.run(*command, *wanted, log=folder / "log")
+    assert done.status == 0, done.err
+    (sweep,) = (folder / "runs").iterdir()
     return sweep
 
 
@@ -77,12 +78,13 @@ def select(store: Path, query: str) -> Sequence[tuple[Any, ...]]:
 @pytest.fixture(scope="module")
 def store(offline: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Upload the sweep twice into a new store."""
-    store = tmp_path_factory.mktemp("store") / "mlflow.db"
-    upload(offline, store)
-    for position in offline.rglob("upload.json"):
-        position.unlink()
-    upload(offline, store)
-    return store
+    folder = tmp_path_factory.mktemp("store")
+    for log in ("first", "second"):
+        done = uploads.sync(offline, "--uri", f"sqlite:///{folder}/mlflow.db", log=folder / log)
+        assert (done.status, done.err) == (0, "")
+        for position in offline.rglob("upload.json"):
+            position.unlink()
+    return folder / "mlflow.db"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,9 @@ def test_settings_data_and_description_are_there(store: Path) -> None:
 
 
 @pytest.mark.process
-def test_the_logged_model_predicts_as_the_checkpoint(store: Path, offline: Path) -> None:
+def test_the_logged_model_predicts_as_the_checkpoint(
+    store: Path, offline: Path, tmp_path: Path
+) -> None:
     models = select(store, "select model_id from logged_models")
     assert len(models) == 2
     own = next(journal.read(offline / "0" / journal.FILE))[0]["run_id"]
@@ -159,9 +163,9 @@ def test_the_logged_model_predicts_as_the_checkpoint(store: Path, offline: Path)
         f"where tags.value = '{own}'",
     )
     best = offline / "0" / "checkpoints" / "best.safetensors"
-    command = [sys.executable, "-c", PREDICT, f"sqlite:///{store}", model[0], str(best)]
-    done = subprocess.run(command, env=QUIET, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    log, wanted = tmp_path / "log", [f"sqlite:///{store}", model[0], str(best)]
+    done = uploads.finished(uploads.started(uploads.execute, PREDICT, wanted, log=log), log)
+    assert done.status == 0, done.err
 
 
 @pytest.mark.process
@@ -180,8 +184,8 @@ def test_a_run_s_folder_is_all_that_another_machine_needs(tmp_path: Path) -> Non
     (plugins / "plain.py").write_text(OWN_MODEL)
     wanted = ["model=plain", f"plugin_path=[{plugins}]", "epochs=1", "device=cpu"]
     kept = ["tracking=offline", "tracking.figures=false", f"output={tmp_path / 'runs'}"]
-    command = [sys.executable, "run.py", *wanted, *kept]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    trained = programs.run(*wanted, *kept, log=tmp_path / "log")
+    assert trained.status == 0, trained.err
     (made,) = (tmp_path / "runs").iterdir()
     run = made.rename(tmp_path / "arrived")
     shutil.rmtree(plugins)
