@@ -1,5 +1,6 @@
 """A run goes on only as the same experiment, unless the change is allowed and recorded."""
 
+import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,21 @@ def command(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, s
     return status, capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that the tests of this file share."""
+    return tmp_path_factory.mktemp("kept")
+
+
 @pytest.fixture
-def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Leave a run that is interrupted after its fifth step."""
-    folder = tmp_path / "runs" / "stopped"
-    with monkeypatch.context() as patched:
-        scenes.interrupted_at(patched, 5)
-        assert scenes.train(folder, OVERRIDES) == "interrupted"
-    return folder
+def stopped(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Leave a run that is interrupted after its fifth step, of which each test has a copy."""
+    made = kept / "stopped"
+    if not made.exists():
+        with monkeypatch.context() as patched:
+            scenes.interrupted_at(patched, 5)
+            assert scenes.train(made, OVERRIDES) == "interrupted"
+    return Path(shutil.copytree(made, tmp_path / "runs" / "stopped"))
 
 
 def resumed(folder: Path, *more: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

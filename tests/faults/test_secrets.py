@@ -1,6 +1,7 @@
 """Secrets: what comes from the environment or stands in an address is never written or printed."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -95,9 +96,11 @@ def _run(
 @pytest.mark.parametrize("canary", some(CANARIES, 3))
 @pytest.mark.process
 def test_a_setting_from_the_environment_is_stored_as_its_variable(
-    canary: str, plugins: str, tmp_path: Path
+    canary: str, plugins: str, tmp_path: Path, made_store: Path
 ) -> None:
     out = tmp_path / "out"
+    out.mkdir()
+    shutil.copyfile(made_store, out / "mlflow.db")
     wanted = ["model=telling", "model.word=${oc.env:WORD}", "tracking.name='a ${oc.env:WORD}'"]
     store = f"tracking.uri=sqlite:///{out}/mlflow.db"
     done = _run(out, plugins, *wanted, store, variables={"WORD": canary})

@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import programs
 import pytest
 import torch
 from commands import refused
 from composed import ROOT
 from omegaconf import OmegaConf
+from programs import Ended, Running
 
 BAD_PLUGIN = '''
 from experiments import Model, Network, register
@@ -52,13 +55,18 @@ def fashion(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Run the program as a process that keeps its runs in a folder."""
-    environment = {**os.environ, "HYDRA_FULL_ERROR": "0"}
-    command = [sys.executable, "run.py", *arguments, f"output={folder}", "device=cpu"]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+@pytest.fixture
+def run(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ended]:
+    """Return the function that runs the program as a process, which keeps its runs in `tmp_path`.
+
+    It is forked from a server that has imported the program, unless it is started as a user does.
+    """
+    log = tmp_path_factory.mktemp("log") / "log"
+
+    def run(*arguments: str, start: Callable[..., Running] = programs.forked) -> Ended:
+        return start(*arguments, f"output={tmp_path}", "device=cpu", log=log).wait()
+
+    return run
 
 
 BAD = [
@@ -138,12 +146,12 @@ def test_damaged_data_is_status_4_and_names_the_file(
 
 
 @pytest.mark.process
-def test_a_run_leaves_everything_in_its_folder(tmp_path: Path) -> None:
+def test_a_run_leaves_everything_in_its_folder(tmp_path: Path, run: Callable[..., Ended]) -> None:
     done = run(
         "tracking=offline", "epochs=2", "transform=[clip_norm,weight_decay]", "model=mlp",
-        "optimizer=adam", "+schedule@schedules.beta1=polynomial", folder=tmp_path,
+        "optimizer=adam", "+schedule@schedules.beta1=polynomial", start=programs.started,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
     (folder,) = tmp_path.iterdir()
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert names >= {
@@ -160,24 +168,24 @@ def test_a_run_leaves_everything_in_its_folder(tmp_path: Path) -> None:
     result = json.loads((folder / "result.json").read_text())
     assert result["reason"] == "epochs=2"
     assert result["metrics"]["best/val/accuracy"] > 0.8
-    assert "weights1" in done.stdout
+    assert "weights1" in done.out
 
 
 @pytest.mark.process
-def test_a_sweep_has_a_leaderboard_and_outlives_failed_and_diverged_jobs(tmp_path: Path) -> None:
-    plugins = tmp_path / "plugins"
-    plugins.mkdir()
+def test_a_sweep_has_a_leaderboard_and_outlives_failed_and_diverged_jobs(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, run: Callable[..., Ended]
+) -> None:
+    plugins = tmp_path_factory.mktemp("plugins")
     (plugins / "failing.py").write_text(BAD_PLUGIN)
-    runs = tmp_path / "runs"
     done = run(
         "-m", "tracking=offline", "dataset=synthetic", "epochs=2", "dataset.task=regression",
-        "model=linear,failing", "optimizer.lr=0.01,1e4", f"plugin_path=[{plugins}]", folder=runs,
+        "model=linear,failing", "optimizer.lr=0.01,1e4", f"plugin_path=[{plugins}]",
     )  # fmt: skip
-    assert done.returncode == 1
-    assert "2 of 4 jobs failed" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "failing.py:" in done.stdout
-    (sweep,) = runs.iterdir()
+    assert done.status == 1
+    assert "2 of 4 jobs failed" in done.err
+    assert "Traceback" not in done.err
+    assert "failing.py:" in done.out
+    (sweep,) = tmp_path.iterdir()
     rows = list(csv.DictReader((sweep / "leaderboard.csv").read_text().splitlines()))
     statuses = [(row["model"], row["optimizer.lr"], row["status"]) for row in rows]
     assert statuses[0] == ("linear", "0.01", "finished")
@@ -188,20 +196,22 @@ def test_a_sweep_has_a_leaderboard_and_outlives_failed_and_diverged_jobs(tmp_pat
 
 
 @pytest.mark.process
-def test_a_loss_that_is_not_finite_is_status_3_and_names_the_step(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_is_status_3_and_names_the_step(
+    run: Callable[..., Ended],
+) -> None:
     wanted = ["dataset=synthetic", "dataset.task=regression", "optimizer.lr=1e4"]
-    done = run("tracking=offline", *wanted, folder=tmp_path)
-    assert done.returncode == 3
-    assert "The loss is" in done.stderr
-    assert "at step" in done.stderr
-    assert done.stderr.count("\n") == 1
+    done = run("tracking=offline", *wanted)
+    assert done.status == 3
+    assert "The loss is" in done.err
+    assert "at step" in done.err
+    assert done.err.count("\n") == 1
 
 
 @pytest.mark.process
-def test_tracking_none_leaves_nothing(tmp_path: Path) -> None:
+def test_tracking_none_leaves_nothing(tmp_path: Path, run: Callable[..., Ended]) -> None:
     before = set(ROOT.iterdir())
-    done = run("tracking=none", "epochs=1", folder=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = run("tracking=none", "epochs=1")
+    assert done.status == 0, done.err
     assert not list(tmp_path.iterdir())
     assert set(ROOT.iterdir()) == before
 
