@@ -150,8 +150,11 @@ def test_a_run_without_a_terminal_has_none(tmp_path: Path) -> None:
     assert b"\r" not in done.stdout
 
 
-def test_it_tells_between_what_losses_several_runs_are(terminal: io.StringIO) -> None:
+def test_it_tells_between_what_the_losses_of_several_runs_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = terminal(monkeypatch)
     with Progress(session()) as progress:
         progress.tell(1, [0.5, 0.25, 0.75])
-        progress.add(step(1))
-    assert "loss 0.2500 to 0.7500" in terminal.getvalue()
+        progress._bar.refresh()
+        assert "loss 0.2500 to 0.7500" in shown(screen.getvalue())
