@@ -3,7 +3,7 @@
 A plugin's file needs nothing but the names exported here.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments.errors import ConfigError, DataError, options
 from experiments.plugin.averages import ema
@@ -33,6 +33,7 @@ from experiments.plugin.spec import (
 )
 
 if TYPE_CHECKING:
+    from experiments.api.script import run, sweep
     from experiments.plugin.draws import Draws
 
 __all__ = [
@@ -63,4 +64,15 @@ __all__ = [
     "options",
     "plugins",
     "register",
+    "run",
+    "sweep",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what trains when it is asked for: it brings torch, which takes seconds."""
+    if name in ("run", "sweep"):
+        from experiments.api import script
+
+        return getattr(script, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

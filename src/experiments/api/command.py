@@ -60,8 +60,8 @@ class Command:
     plan: Plan
     plugins: Sequence[str]  # folders
 
-    def carry_out(self) -> "Single | Multiple | None":
-        """Train, and return what has come of it; nothing where a run that is finished goes on."""
+    def carry_out(self) -> "Single | Multiple | Folder":
+        """Train, and return what has come of it; of a run that was finished already its folder."""
         if self.plan.experiment.resume is not None:
             return self._resume()
         return self._sweep() if self.plan.multirun else self._run()
@@ -79,7 +79,7 @@ class Command:
             tracker = Journal(folder)
         return self._train(session, tracker, Identity(self.run_id, None, name, self.overrides))
 
-    def _resume(self) -> Single | None:
+    def _resume(self) -> Single | Folder:
         """Go on with a run that has not come to its end; with resume=auto else begin one."""
         experiment = self.plan.experiment
         if self.plan.multirun:
@@ -91,7 +91,7 @@ class Command:
         again = composed(self.root, self.name, overrides, run_id=self.run_id, known=self.plugins)
         return again._go_on(folder)
 
-    def _go_on(self, folder: Path) -> Single | None:
+    def _go_on(self, folder: Path) -> Single | Folder:
         """Train on in the folder of a run."""
         experiment = self.plan.experiment
         tracker = Journal(folder, resume=True)
@@ -99,7 +99,7 @@ class Command:
             earlier = resume.earlier(folder, experiment, tracker)
             if earlier.is_finished and not earlier.changes:
                 print(f"{folder.name} is finished: there is nothing to go on with.")
-                return None
+                return Folder(folder)
             start, session = earlier.start, prepare(experiment)
             earlier.check_end(session.total_steps, experiment)
             identity = Identity(start["run_id"], start["parent_id"], start["name"], self.overrides)

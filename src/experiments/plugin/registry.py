@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar, dataclass_transform
 
 from experiments.errors import ConfigError, options
@@ -82,5 +83,17 @@ def lookup(kind: str, name: str) -> type[Plugin]:
 
 
 def source(plugin: type[Plugin]) -> str:
-    """Return the file that defines a plugin."""
-    return inspect.getfile(plugin)
+    """Return the file that defines a plugin, or the name of the module where it is in none."""
+    try:
+        return inspect.getfile(plugin)
+    except (TypeError, OSError):  # of a notebook's cell
+        return f"<{plugin.__module__}>"
+
+
+def code_of(plugin: type[Plugin]) -> bytes:
+    """Return what a plugin does: its file, or where it is in none its functions."""
+    file = Path(source(plugin))
+    if file.is_file():
+        return file.read_bytes()
+    functions = [f for _, f in inspect.getmembers(plugin, inspect.isfunction)]
+    return b"".join(f.__code__.co_code + repr(f.__code__.co_consts).encode() for f in functions)

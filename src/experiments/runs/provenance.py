@@ -8,7 +8,7 @@ import os
 import platform
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -66,12 +66,13 @@ def start_event(
 
 def origin(experiment: Experiment) -> dict[str, str]:
     """Return what besides the settings decides a run's numbers: torch's version, and the code."""
+    files = sorted(Path(experiments.__file__).parent.rglob("*.py"))
     return {
         "torch": version("torch"),
-        "code of experiments": _digest(sorted(Path(experiments.__file__).parent.rglob("*.py"))),
+        "code of experiments": _digest(file.read_bytes() for file in files),
         **{
             f"code of {registry.kind_of(plugin)}={registry.name_of(plugin)}": _digest(
-                [Path(registry.source(plugin))]
+                [registry.code_of(plugin)]
             )
             for plugin in _plugins(experiment)
         },
@@ -143,10 +144,10 @@ def _plugins(value: Any) -> Iterator[type[Plugin]]:
         yield from _plugins(part)
 
 
-def _digest(files: Sequence[Path]) -> str:
+def _digest(parts: Iterable[bytes]) -> str:
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
+    for part in parts:
+        digest.update(part)
     return digest.hexdigest()[:12]
 
 

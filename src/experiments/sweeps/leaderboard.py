@@ -42,7 +42,10 @@ class Job:
 
 def read(path: Path) -> list[Job]:
     """Return the jobs whose folders lie in a sweep's folder, best first, failed ones last."""
-    folders = sorted((Folder(inner) for inner in path.iterdir() if inner.is_dir()), key=_number)
+    folders = sorted(
+        (Folder(inner) for inner in path.iterdir() if inner.is_dir()),
+        key=lambda folder: order(folder.path.name),
+    )
     starts: dict[Folder, Event] = {}
     for folder in folders:
         with suppress(ConfigError):  # of no run, or of one that a full disk kept from its start
@@ -92,8 +95,8 @@ def label(job: Job) -> str:
     return " ".join(f"{key}={value}" for key, value in job.overrides.items()) or job.name
 
 
-def _number(folder: Folder) -> tuple[int, str]:
-    name = folder.path.name
+def order(name: str) -> tuple[int, str]:
+    """Return where a job stands among others, by the name of its folder."""
     return (int(name), "") if name.isdecimal() else (-1, name)
 
 

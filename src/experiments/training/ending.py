@@ -23,6 +23,8 @@ from experiments.training.evaluation import outputs_of, predict_item
 from experiments.training.history import History
 from experiments.training.session import Session
 
+log = logging.getLogger(__name__)
+
 _SAMPLES = 16
 _DARK = 64  # of the 255 of a byte: a picture that goes no further shows next to nothing
 
@@ -149,6 +151,9 @@ def _stored(session: Session, count: int) -> Tensor:
 def _add_model(tracker: Tracker, session: Session) -> None:
     assert tracker.folder is not None
     module = type(session.experiment.model).__module__
+    if module == "__main__":
+        log.info("model    not logged: its class stands in the script, and in no module of its own")
+        return
     code.copy(module, tracker.folder / code.FOLDER)
     tracker.add(
         "model",
