@@ -93,7 +93,7 @@ def pictures(tmp_path: Path) -> Make:
 
 
 def load(dataset: Dataset, folder: Path, *, keep: bool = True, workers: int = 0) -> Splits:
-    return cache.load(dataset, folder, keep=keep, workers=workers)
+    return cache.load_splits(dataset, folder, keep=keep, workers=workers)
 
 
 def kept(folder: Path) -> list[Path]:

@@ -365,7 +365,7 @@ CASES = [(plugin, name, case) for plugin in ALL for name, case in ALL[plugin](pl
 def test_damaged_data_is_refused_with_one_line(plugin: str, case: Case, tmp_path: Path) -> None:
     settings = damaged(case, tmp_path)
     with pytest.raises(DataError) as caught:
-        cache.load(dataset(plugin, settings), tmp_path / "cache", keep=True)
+        cache.load_splits(dataset(plugin, settings), tmp_path / "cache", keep=True)
     line = str(caught.value)
     assert case.kind.text in line
     assert "\n" not in line
@@ -497,7 +497,7 @@ def call(argument):
     plugin, settings = json.loads(argument)
     schema = OmegaConf.structured(lookup("dataset", plugin))
     made = OmegaConf.to_object(OmegaConf.merge(schema, settings))
-    cache.load(made, Path("nowhere"), keep=False)
+    cache.load_splits(made, Path("nowhere"), keep=False)
 """
 SECONDS, MEGABYTES = 1.0, 200.0
 LARGE = ("gigabyte", "bomb", "holes")
@@ -537,10 +537,10 @@ def test_a_damaged_file_of_the_cache_is_made_again(damage: str, tmp_path: Path) 
     _, case = next(image_cases(""))
     case.make(tmp_path)
     pictures = dataset("image_folder", {"root": f"{tmp_path}/images", "size": 280})
-    first = cache.load(pictures, tmp_path / "cache", keep=True)
+    first = cache.load_splits(pictures, tmp_path / "cache", keep=True)
     (file,) = (tmp_path / "cache").iterdir()
     CACHE_DAMAGES[damage](file)
-    again = cache.load(pictures, tmp_path / "cache", keep=True)
+    again = cache.load_splits(pictures, tmp_path / "cache", keep=True)
     assert isinstance(first.train, TensorDataset)
     assert isinstance(again.train, TensorDataset)
     assert again.train.tensors[0].equal(first.train.tensors[0])

@@ -194,7 +194,7 @@ def test_without_the_screening_the_same_settings_run_code(
     probe: str, canary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    monkeypatch.setattr(safety, "problems", lambda *_: ())
+    monkeypatch.setattr(safety, "dangers", lambda *_: ())
     main.command(ROOT, _arguments(probe, canary))
     assert canary.exists()
 

@@ -49,7 +49,7 @@ def test_a_password_is_nowhere(tmp_path: Path) -> None:
 
 def test_an_address_is_shown_without_its_password() -> None:
     uri = "https://me:canary@host:1/base"
-    assert address.page(uri, "1", "2").startswith("https://host:1/base/#/experiments/1/runs/2")
+    assert address.run_page(uri, "1", "2").startswith("https://host:1/base/#/experiments/1/runs/2")
     for shown in (
         address.server_command("postgresql://me:canary@host/name"),
         address.sync_command(uri, Path("runs/one")),

@@ -36,18 +36,18 @@ def test_what_is_no_store_s_address_is_refused(uri: str) -> None:
 
 
 def test_a_store_that_can_be_made_or_written_to_is_well(tmp_path: Path) -> None:
-    launch.check(f"sqlite:///{tmp_path}/new/folder/mlflow.db")
+    launch.check_writable(f"sqlite:///{tmp_path}/new/folder/mlflow.db")
     assert list(tmp_path.iterdir()) == []  # looking makes nothing
     (tmp_path / "mlflow.db").touch()
     (tmp_path / "mlartifacts").mkdir()
-    launch.check(f"sqlite:///{tmp_path}/mlflow.db")
-    launch.check("http://127.0.0.1:9")  # a server is asked by the uploader
+    launch.check_writable(f"sqlite:///{tmp_path}/mlflow.db")
+    launch.check_writable("http://127.0.0.1:9")  # a server is asked by the uploader
 
 
 def test_a_store_below_a_file_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot be written to"):
-        launch.check(f"sqlite:///{tmp_path}/file/mlflow.db")
+        launch.check_writable(f"sqlite:///{tmp_path}/file/mlflow.db")
 
 
 def test_the_command_that_finishes_an_upload_names_the_store_only_where_it_must(

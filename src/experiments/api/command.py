@@ -274,11 +274,11 @@ def composed(
     ConfigError, and StorageError where MLflow's store could not be written to.
     """
     run_id = run_id or f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-    plugins = sources.check(root, name, overrides, folder)
+    plugins = sources.checked_folders(root, name, overrides, folder)
     discovery.discover(root, [path for path in plugins if path not in known])
     compose.publish(root, run_id)
     lines = [*overrides, *([sources.searchpath(folder)] if folder else [])]
     plan = plans.plan(root, name, lines, multirun=multirun)
     if plan.experiment.tracking.mode is TrackingMode.mlflow:
-        launch.check(launch.store(plan.experiment.tracking, root))
+        launch.check_writable(launch.store(plan.experiment.tracking, root))
     return Command(root, name, lines, run_id, plan, plugins)

@@ -20,7 +20,9 @@ def is_asked(options: Namespace) -> bool:
 
 def show(root: Path, name: str, options: Namespace) -> None:
     """Print what the options of a command line ask for."""
-    discovery.discover(root, sources.check(root, name, options.overrides, options.config_dir))
+    discovery.discover(
+        root, sources.checked_folders(root, name, options.overrides, options.config_dir)
+    )
     compose.publish(root, "help")
     if options.resolve and not (options.cfg or options.help):
         raise ConfigError("--resolve goes with --cfg or --help.")

@@ -31,7 +31,7 @@ def publish(root: Path, run_id: str) -> None:
             package = f"{kind}.{name}" if kind in several else kind
             store.store(group=kind, name=name, node=plugin, package=package)
     sources.bound()
-    OmegaConf.register_new_resolver("oc.env", sources.environment, replace=True)
+    OmegaConf.register_new_resolver("oc.env", sources.variable, replace=True)
     for parser in ("oc.create", "oc.decode"):  # of text, which could stand for anything
         OmegaConf.clear_resolver(parser)
     OmegaConf.register_new_resolver("checkout", lambda: str(root), replace=True)
@@ -56,7 +56,7 @@ def withdrawn() -> Iterator[None]:
 def build(cfg: DictConfig) -> Experiment:
     """Return the experiment that a composed configuration describes, or raise ConfigError."""
     try:
-        for problem in validation.problems(cfg):
+        for problem in validation.setting_problems(cfg):
             raise ConfigError(problem)
         experiment: Experiment = OmegaConf.to_object(cfg)  # type: ignore[assignment]
     except errors.OmegaConfBaseException as error:
@@ -92,7 +92,7 @@ def composed(name: str, lines: Sequence[str], mode: RunMode = RunMode.RUN) -> Di
         raise
     except Exception as error:  # Hydra asserts what it does not check
         raise ConfigError(f"Hydra cannot compose this: {type(error).__name__}: {error}") from error
-    for problem in safety.problems(cfg, lines):
+    for problem in safety.dangers(cfg, lines):
         raise ConfigError(problem)
     return cfg
 

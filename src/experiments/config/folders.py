@@ -11,7 +11,7 @@ from experiments.settings import Experiment, Tracking, TrackingMode
 _LONGEST = 250  # bytes of a file's name
 
 
-def problems(
+def folder_problems(
     experiment: Experiment, hydra: DictConfig, *, multirun: bool, scratch: Path
 ) -> Iterator[str]:
     """Yield what is wrong with the folders that Hydra would make, each as one line.

@@ -58,7 +58,7 @@ _STREAMS = {"ext://sys.stdout", "ext://sys.stderr"}
 _SECTIONS = {"formatters", "handlers", "loggers", "root", "version", "disable_existing_loggers"}
 
 
-def problems(cfg: DictConfig, lines: Sequence[str]) -> Iterator[str]:
+def dangers(cfg: DictConfig, lines: Sequence[str]) -> Iterator[str]:
     """Yield what a composed configuration has that would run code or tell secrets, as one line.
 
     `lines` are the settings of the command line that it was composed of.

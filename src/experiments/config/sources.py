@@ -43,7 +43,9 @@ def bound(*, within: bool = True) -> None:
     SourcesRegistry.instance().types[source.scheme()] = source
 
 
-def check(root: Path, name: str, lines: Sequence[str], folder: str | None = None) -> list[str]:
+def checked_folders(
+    root: Path, name: str, lines: Sequence[str], folder: str | None = None
+) -> list[str]:
     """Check where a command line reads from, before it is composed; return its plugins' folders.
 
     `folder` is that of `--config-dir`. Raises ConfigError.
@@ -76,7 +78,7 @@ def searchpath(folder: str) -> str:
     return f"{_SEARCHPATH}=[{place.with_quotes()}]"
 
 
-def environment(key: str, *default: Any, _node_: Node) -> Any:
+def variable(key: str, *default: Any, _node_: Node) -> Any:
     """Return a variable of the environment, which is hidden unless it is one of our names."""
     value = oc.env(key, *default)
     known = _node_.enum_type.__members__ if isinstance(_node_, EnumNode) else ()

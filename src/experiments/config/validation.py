@@ -16,7 +16,7 @@ from experiments.text import shortened
 _VALUE = 100  # characters of a value that a message shows
 
 
-def problems(node: DictConfig, prefix: str = "") -> Iterator[str]:
+def setting_problems(node: DictConfig, prefix: str = "") -> Iterator[str]:
     """Yield what is missing, unknown, out of bounds or refused by a plugin, each as one line."""
     fields = _fields(OmegaConf.get_type(node))
     for key in map(str, node):
@@ -27,7 +27,7 @@ def problems(node: DictConfig, prefix: str = "") -> Iterator[str]:
             continue
         value = node[key]
         if isinstance(value, DictConfig):
-            yield from problems(value, f"{prefix}{key}.")
+            yield from setting_problems(value, f"{prefix}{key}.")
         elif fields and (problem := bounds.problem(fields[key], _plain(value))):
             yield f"{prefix}{key}={shortened(str(value), _VALUE)}: {problem}."
     if issubclass(OmegaConf.get_type(node) or object, Plugin):

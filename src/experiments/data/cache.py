@@ -30,7 +30,7 @@ _LEAST = 2**22  # bytes: smaller ones are read as fast from their source
 _SHARE = 0.5  # of the free memory that decoded items may take
 
 
-def load(dataset: Dataset, folder: Path, *, keep: bool, workers: int = 0) -> Splits:
+def load_splits(dataset: Dataset, folder: Path, *, keep: bool, workers: int = 0) -> Splits:
     """Return the splits, from the file in `folder` where it is valid; if `keep`, make one.
 
     Items that are the same at each reading are decoded, by so many `workers`, where they fit in

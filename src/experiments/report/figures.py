@@ -45,7 +45,7 @@ def curves(path: Path, series: Series, *, title: str, ylabel: str, log_y: bool =
     with drawing(path, title=title, size=(WIDTH, 4.8)) as figure:
         axes = figure.add_subplot(xlabel="step", ylabel=ylabel)
         for (name, points), (line, color) in zip(series.items(), looks, strict=False):
-            _curve(axes, points, label=plain(name, 36), color=color, linestyle=line)
+            _curve(axes, points, label=fitted(name, 36), color=color, linestyle=line)
         axes.set(xlim=(0, None), yscale="log" if log_y and positive else "linear")
         axes.locator_params(axis="x", integer=True)
         axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -69,7 +69,7 @@ def confusion(path: Path, matrix: Tensor, *, classes: Names) -> None:
         axes = figure.add_subplot(xlabel="prediction", ylabel="target")
         # The colour goes by the share's root, so rare mistakes are seen beside a dark diagonal.
         image = axes.imshow(shares.sqrt().numpy(), cmap="Blues", vmin=0, vmax=1)
-        _class_ticks(axes, [plain(name, 18) for name in classes])
+        _class_ticks(axes, [fitted(name, 18) for name in classes])
         for row, column in counts.nonzero().tolist() if len(classes) <= 20 else []:
             color = "white" if shares[row, column] > 0.42 else "black"
             text, size = f"{counts[row, column]:.0f}", min(10, 130 / len(classes))
@@ -88,8 +88,8 @@ def predictions(
     for item, target, guess in zip(_unit_range(images), truth, guesses, strict=True):
         # Matplotlib wants channels last; what has not three of them is shown in grey.
         picture = item.permute(1, 2, 0) if len(item) == 3 else item.mean(0)
-        mark = f"\n{'✓' if guess == target else '✗'} {plain(classes[guess], 13)}"
-        caption = plain(classes[target], 15) + ("" if preds is None else mark)
+        mark = f"\n{'✓' if guess == target else '✗'} {fitted(classes[guess], 13)}"
+        caption = fitted(classes[target], 15) + ("" if preds is None else mark)
         tiles.append((picture, caption, "black" if guess == target else _RED))
     title = "Samples" if preds is None else "Samples: target above prediction"
     _tiles(path, tiles, title=title, cmap="gray", vmin=0, vmax=1)
@@ -100,7 +100,7 @@ def weight_images(path: Path, weights: Tensor, *, shape: Sequence[int], classes:
     stack = weights.T if weights.shape == (math.prod(shape), len(classes)) else weights
     stack = stack.detach().cpu().double().reshape(len(classes), -1, *shape[-2:]).mean(1)
     end = stack.nan_to_num(0, 0, 0).abs().max().item() or 1.0
-    tiles = [(one, plain(name, 15), "black") for one, name in zip(stack, classes, strict=True)]
+    tiles = [(one, fitted(name, 15), "black") for one, name in zip(stack, classes, strict=True)]
     _tiles(path, tiles, title="Weights", bar="weight", cmap="RdBu_r", vmin=-end, vmax=end)
 
 
@@ -121,7 +121,7 @@ def regression(path: Path, preds: Tensor, *, targets: Tensor) -> None:
 
 def leaderboard_bars(path: Path, rows: Sequence[tuple[str, float]], *, ylabel: str) -> None:
     """Draw the first 30 rows (name, value), sorted best first; a far too long bar is cut."""
-    names, values = [plain(name, 48) for name, _ in rows[:30]], [value for _, value in rows[:30]]
+    names, values = [fitted(name, 48) for name, _ in rows[:30]], [value for _, value in rows[:30]]
     sizes = sorted(abs(value) for value in values if math.isfinite(value)) or [0.0]
     end = min(10 * sizes[(len(sizes) - 1) // 2], sizes[-1])  # ten times the median
     labels = [f"{x:.4g}{' (cut)' if end < abs(x) < math.inf else ''}" for x in values]
@@ -144,7 +144,7 @@ def drawing(path: Path, *, title: str, size: tuple[float, float]) -> "Iterator[F
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # in a name: a box is drawn
         figure = Figure(figsize=size, layout="constrained")
-        figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=12, weight="bold")
+        figure.suptitle(fitted(title, 90), x=0.01, ha="left", fontsize=12, weight="bold")
         yield figure
         figure.savefig(path, format="png", dpi=_DPI, facecolor="white")
 
@@ -198,6 +198,6 @@ def _unit_range(images: Tensor) -> Tensor:
     return (pixels - low) / max(high - low, 1e-12)
 
 
-def plain(text: str, width: int) -> str:
+def fitted(text: str, width: int) -> str:
     """Return text of at most `width` characters that matplotlib does not take for a formula."""
     return (text if len(text) <= width else f"{text[: width - 1]}…").replace("$", r"\$")

@@ -45,7 +45,7 @@ def predictor(path: Path) -> Callable[[Tensor], Tensor]:
         spec = spec_of(facts.get("spec"), tensors)
         model = model_of(facts.get("model"), facts.get("module"))
         parts = {part: tensorfile.below(part, tensors) for part in ("params", "buffers")}
-        forward = filled(model, spec, parts)
+        forward = forward_of(model, spec, parts)
     except Exception as error:  # whatever a plugin raises at settings that nobody chose
         reason = textwrap.shorten(str(error) or type(error).__name__, 250)
         raise DataError(f"{path} holds no model that can be made again: {reason}") from error
@@ -102,7 +102,9 @@ def model_of(description: Any, module: Any) -> Model:
     return model
 
 
-def filled(model: Model, spec: DataSpec, tensors: Mapping[str, Tensors]) -> Callable[..., Tensor]:
+def forward_of(
+    model: Model, spec: DataSpec, tensors: Mapping[str, Tensors]
+) -> Callable[..., Tensor]:
     """Return a model's function of inputs, with its `params` and `buffers`.
 
     Raises ValueError where the model has tensors of other names or shapes.

@@ -80,7 +80,7 @@ def _planned(cfg: DictConfig, *, multirun: bool) -> tuple[Experiment, Path]:
         experiment = build(cfg)
         cfg.hydra = hydra
     scratch = Path(OmegaConf.create({"scratch": "${scratch:}"}).scratch)
-    for problem in folders.problems(experiment, hydra, multirun=multirun, scratch=scratch):
+    for problem in folders.folder_problems(experiment, hydra, multirun=multirun, scratch=scratch):
         raise ConfigError(problem)
     return experiment, Path(hydra.sweep.dir if multirun else hydra.run.dir)
 

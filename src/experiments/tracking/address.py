@@ -55,7 +55,7 @@ def environment(uri: str) -> dict[str, str]:
     }
 
 
-def page(uri: str, experiment_id: str, mlflow_run_id: str) -> str:
+def run_page(uri: str, experiment_id: str, mlflow_run_id: str) -> str:
     """Return the address of a run's page on the server of a store."""
     server = "http://127.0.0.1:5000"
     if uri.startswith(_SERVERS):

@@ -11,7 +11,7 @@ from experiments.tracking import address, leftovers, pipes
 from experiments.tracking.client import Client
 from experiments.tracking.pipes import Link
 from experiments.tracking.positions import BusyError
-from experiments.tracking.store import RefusedError, explained, open_store
+from experiments.tracking.store import RefusedError, open_store, upload_error
 from experiments.tracking.upload import Upload, journal_size
 
 _PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # seconds between two looks at the journals; after failures
@@ -118,7 +118,7 @@ class Runs:
     def report(self, error: Exception) -> None:
         """Tell the command what stops the upload, and log it once."""
         busy = isinstance(error, BusyError)
-        text = "another process is uploading it" if busy else str(explained(error, self._uri))
+        text = "another process is uploading it" if busy else str(upload_error(error, self._uri))
         self._command.tell(f"{pipes.OBSTACLE}{text}")
         if text not in self._told and self._folder.is_dir():
             self._told.add(text)
@@ -151,7 +151,7 @@ class Runs:
     def _leftovers(self) -> Iterator[None]:
         """Upload what earlier commands left, a call at a time; pass over a run that fails."""
         assert self._client is not None
-        for folder in leftovers.find(self._folder.parent, self._store, self._folder):
+        for folder in leftovers.cut_off(self._folder.parent, self._store, self._folder):
             try:
                 upload = Upload(self._client, folder, self._store)
             except Exception as error:
@@ -167,7 +167,7 @@ class Runs:
     def _pass_over(self, folder: Path, error: Exception) -> None:
         if not isinstance(error, BusyError):
             log.warning(
-                "The upload of %s is left to later: %s", folder, explained(error, self._uri)
+                "The upload of %s is left to later: %s", folder, upload_error(error, self._uri)
             )
 
 

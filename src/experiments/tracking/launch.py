@@ -32,7 +32,7 @@ def store(tracking: Tracking, root: Path) -> str:
     return uri
 
 
-def check(uri: str) -> None:
+def check_writable(uri: str) -> None:
     """Raise StorageError where a store that is a file could not be written to, nor its folders."""
     file = address.sqlite_file(uri)
     if file is None:
@@ -103,9 +103,9 @@ class Uploader:
             lines.append(f"         {address.sync_command(self._uri, self._folder)}")
         if not address.is_server(self._uri):
             lines.append(f"review   {address.server_command(self._uri)}")
-        position = positions.read(self._folder, address.name(self._uri))
+        position = positions.kept(self._folder, address.name(self._uri))
         if position is not None and position.mlflow_run_id:
-            page = address.page(self._uri, position.experiment_id, position.mlflow_run_id)
+            page = address.run_page(self._uri, position.experiment_id, position.mlflow_run_id)
             lines.append(f"page     {page}")
         return lines
 

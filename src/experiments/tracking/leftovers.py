@@ -8,7 +8,7 @@ from experiments.runs import journal
 from experiments.tracking import positions
 
 
-def find(root: Path, store: str, own: Path) -> Iterator[Path]:
+def cut_off(root: Path, store: str, own: Path) -> Iterator[Path]:
     """Yield such runs and jobs of sweeps below an output folder; `own` is another's business.
 
     A run that lives, and one that was never meant for this store, is none of them.
@@ -24,7 +24,7 @@ def _is_left(folder: Path, store: str) -> bool:
     try:
         if folder.stat().st_uid != os.getuid():  # where the output folder is everybody's
             return False
-        position = positions.read(folder, store)
+        position = positions.kept(folder, store)
         if position is None or journal.is_held(folder):
             return False
         if not position.ended:

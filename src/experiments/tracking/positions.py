@@ -46,7 +46,7 @@ class BusyError(Exception):
     """Another process is uploading the run."""
 
 
-def read(folder: Path, store: str) -> Position | None:
+def kept(folder: Path, store: str) -> Position | None:
     """Return a run's position in a store; None where it was never meant for that store."""
     facts = _all(folder).get(store)
     try:
@@ -55,7 +55,7 @@ def read(folder: Path, store: str) -> Position | None:
         return Position()
 
 
-def write(folder: Path, store: str, position: Position) -> None:
+def keep(folder: Path, store: str, position: Position) -> None:
     """Keep a position, whole or not at all."""
     text = json.dumps(_all(folder) | {store: asdict(position)})
     part = folder / f"{FILE}.part"

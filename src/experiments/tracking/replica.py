@@ -84,7 +84,7 @@ class Replica:
 
     def _known(self) -> Position | None:
         """Return the run's position in the store, if the store still has the run."""
-        position = positions.read(self._folder, self._store)
+        position = positions.kept(self._folder, self._store)
         if position is None or not position.mlflow_run_id:
             return position
         if position.offset > (self._folder / journal.FILE).stat().st_size:
@@ -106,7 +106,7 @@ class Replica:
 
     def _keep(self) -> None:
         try:
-            positions.write(self._folder, self._store, self.position)
+            positions.keep(self._folder, self._store, self.position)
         except OSError as error:  # full, or read only: sending again is no harm
             log.warning("%s keeps no position: %s", self._folder, error)
 

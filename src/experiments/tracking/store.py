@@ -96,7 +96,7 @@ def is_lasting(error: Exception) -> bool:
     return not isinstance(error, (OSError, SQLAlchemyError))
 
 
-def explained(error: Exception, uri: str) -> ExperimentError:
+def upload_error(error: Exception, uri: str) -> ExperimentError:
     """Return what to tell of an error that stopped an upload."""
     if isinstance(error, ExperimentError):
         return error

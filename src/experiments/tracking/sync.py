@@ -15,7 +15,7 @@ from experiments.runs import journal
 from experiments.tracking import address
 from experiments.tracking.client import Client
 from experiments.tracking.positions import BusyError
-from experiments.tracking.store import explained, is_lasting, open_store
+from experiments.tracking.store import is_lasting, open_store, upload_error
 from experiments.tracking.upload import Upload
 
 _PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds before what failed is tried again
@@ -97,14 +97,14 @@ def _again(action: Callable[[], T], uri: str) -> T:
         except (BusyError, ExperimentError):
             raise
         except Exception as error:
-            told = explained(error, uri)
+            told = upload_error(error, uri)
             if is_lasting(error) or isinstance(told, StorageError):
                 raise told from error
             time.sleep(pause)
     try:
         return action()
     except Exception as error:
-        raise explained(error, uri) from error
+        raise upload_error(error, uri) from error
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def prepare(experiment: Experiment) -> Session:
     Raises ConfigError where parts do not fit each other, DataError where data is damaged.
     """
     device = open_device(experiment.device)
-    splits = cache.load(
+    splits = cache.load_splits(
         experiment.dataset,
         Path(experiment.output) / ".cache",
         keep=experiment.tracking.mode is not TrackingMode.none,

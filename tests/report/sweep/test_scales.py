@@ -10,7 +10,7 @@ from jobs import EXTREMES, TEXTS
 from experiments.report.sweep.scales import (
     UNSET,
     metric_scale,
-    number,
+    number_of,
     setting_scale,
     thinned,
     written,
@@ -112,7 +112,7 @@ def test_any_setting_has_an_axis(texts: list[str]) -> None:
     assert all(-0.2 < scale.place(text) <= 1 for text in texts)
     assert all(-0.2 < place <= 1 + 1e-9 for place, _ in scale.ticks)
     assert all(scale.indexes[text] < len(scale.values) for text in texts)
-    known = [text for text in texts if number(text) is not None]
+    known = [text for text in texts if number_of(text) is not None]
     if scale.kind != "text":
         places = [scale.place(text) for text in sorted(known, key=float)]
         assert places == sorted(places)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from experiments.errors import ConfigError, StorageError
 from experiments.sweeps.search import axes
 from experiments.sweeps.search.settings import Direction, Pruner, Sampler, Search
-from experiments.sweeps.search.space import Choice, Space, Span, lines
+from experiments.sweeps.search.space import Categories, Space, Span, lines
 from experiments.sweeps.search.study import Study, Trial
 
 PLANE: Space = {"lr": Span(1e-4, 1.0, log=True), "momentum": Span(-1.0, 1.0)}
-FINITE: Space = {"a": Choice(("x", "y", "z")), "n": Span(1, 4, 1)}
+FINITE: Space = {"a": Categories(("x", "y", "z")), "n": Span(1, 4, 1)}
 EVERY = list(Sampler)
 
 
@@ -186,7 +186,7 @@ def test_a_study_can_be_made_longer(tmp_path: Path) -> None:
         (Search(), {**PLANE, "lr": Span(1e-3, 1.0, log=True)}, {},
          "has lr=tag(log,interval(0.0001,1.0)), and this command lr=tag(log,interval(0.001,1.0))"),
         (Search(), {"lr": PLANE["lr"]}, {}, "momentum=interval(-1.0,1.0), and this command no mom"),
-        (Search(), {**PLANE, "epochs": Choice(("1", "2"))}, {}, "has no epochs, and this command"),
+        (Search(), {**PLANE, "epochs": Categories(("1", "2"))}, {}, "has no epochs, and this comm"),
         (Search(sampler=Sampler.random), PLANE, {}, "sampler=tpe, and this command hydra.sweeper."),
         (Search(direction=Direction.maximize), PLANE, {}, "direction=minimize, and this command"),
         (Search(), PLANE, {"model": "cnn"}, "has no model, and this command model=cnn"),
@@ -326,12 +326,12 @@ def test_the_defaults_are_those_that_the_settings_promise() -> None:
         ("a=range(3)", Span(0, 2, 1)),
         ("a=range(0,1,0.1)", Span(0.0, 0.9, 0.1)),
         ("a=shuffle(range(1,4))", Span(1, 3, 1)),
-        ("a=3,1,3,2", Choice(("3", "1", "2"))),
-        ("a=shuffle(choice(3,1,2))", Choice(("3", "1", "2"))),
-        ("a=choice('x y',[1,2])", Choice(("'x y'", "[1,2]"))),
+        ("a=3,1,3,2", Categories(("3", "1", "2"))),
+        ("a=shuffle(choice(3,1,2))", Categories(("3", "1", "2"))),
+        ("a=choice('x y',[1,2])", Categories(("'x y'", "[1,2]"))),
     ],
 )
-def test_what_varies_is_read_from_hydras_grammar(line: str, axis: Span | Choice) -> None:
+def test_what_varies_is_read_from_hydras_grammar(line: str, axis: Span | Categories) -> None:
     assert _parsed(line) == ({"a": axis}, {})
 
 
@@ -426,7 +426,7 @@ def test_a_name_survives_the_way_to_a_command_line_and_back(names: list[str], un
     quoted = [_quoted(name) for name in names]
     space, _ = _parsed(f"a=choice({','.join(quoted)})")
     axis = space["a"]
-    assert isinstance(axis, Choice)
+    assert isinstance(axis, Categories)
     (written,) = lines({"a": axis.at(unit)})
     assert OverridesParser.create().parse_override(written).value() in names
 

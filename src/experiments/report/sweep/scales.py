@@ -37,7 +37,7 @@ class Scale:
         """Return the place of one of the setting's values."""
         if text == "" and self.kind != "text":
             return _UNSET_PLACE
-        value = number(text) if self.kind in ("linear", "log") else None
+        value = number_of(text) if self.kind in ("linear", "log") else None
         return self.at(self.indexes[text] if value is None else value)
 
     def minor(self) -> list[float]:
@@ -49,7 +49,7 @@ class Scale:
         return [self.at(mark) for mark in marks if self.low < mark < self.high]
 
 
-def number(text: str) -> float | None:
+def number_of(text: str) -> float | None:
     """Return the number that a setting's text is, if it is one that has a place on an axis."""
     try:
         value = float(text)
@@ -62,7 +62,7 @@ def setting_scale(texts: Iterable[str]) -> Scale:
     """Return the axis of a setting that has these values; an empty text is one not set."""
     spellings: dict[float | str, list[str]] = {}
     for text in sorted(dict.fromkeys(texts), key=_order):
-        value = number(text)
+        value = number_of(text)
         spellings.setdefault(text if value is None else value, []).append(text)
     indexes = {text: i for i, same in enumerate(spellings.values()) for text in same}
     values = tuple(shown(same[0]) for same in spellings.values())
@@ -127,7 +127,7 @@ def written(value: float) -> str:
 
 def shown(text: str) -> str:
     """Return a setting's value as it stands in a figure: a number of many digits rounded."""
-    value = number(text)
+    value = number_of(text)
     return UNSET if text == "" else text if value is None or len(text) <= 8 else written(value)
 
 
@@ -141,7 +141,7 @@ def _share(value: float, low: float, high: float, *, log: bool) -> float:
 
 
 def _order(text: str) -> tuple[bool, bool, float, str]:
-    value = number(text)
+    value = number_of(text)
     return text != "", value is None, value or 0.0, text
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from experiments.report.figures import plain
+from experiments.report.figures import fitted
 from experiments.report.sweep.scales import Scale, thinned
 from experiments.text import shortened
 
@@ -41,4 +41,4 @@ def setting_axis(axes: "Axes", scale: Scale) -> None:
 
 def line(text: str, width: int) -> str:
     """Return a name in one line of characters that print, which is no formula."""
-    return plain(shortened(text), width)
+    return fitted(shortened(text), width)

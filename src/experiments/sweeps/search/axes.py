@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import (
 
 from experiments.config import limits
 from experiments.errors import ConfigError, options
-from experiments.sweeps.search.space import Axis, Choice, Space, Span, exact
+from experiments.sweeps.search.space import Axis, Categories, Space, Span, exact
 
 # What needs no quotes to stay a name.
 _PLAIN = re.compile(r"(?!(?i:true|false|null|nan|inf)$)[A-Za-z_][A-Za-z0-9_.-]*")
@@ -62,7 +62,7 @@ def axis_of(override: Override) -> Axis | str:
     texts = tuple(dict.fromkeys(map(_text, override.sweep_iterator())))
     if not texts:
         raise ConfigError(f"{line}: there is nothing to sweep over.")
-    return Choice(texts) if len(texts) > 1 else texts[0]
+    return Categories(texts) if len(texts) > 1 else texts[0]
 
 
 def _text(value: ParsedElementType) -> str:

@@ -6,14 +6,14 @@ import optuna
 from optuna import distributions, pruners, samplers
 
 from experiments.sweeps.search.settings import Pruner, Search
-from experiments.sweeps.search.space import Axis, Choice
+from experiments.sweeps.search.space import Axis, Categories
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 def distribution(axis: Axis) -> distributions.BaseDistribution:
     """Return what a setting's values are drawn from."""
-    if isinstance(axis, Choice):
+    if isinstance(axis, Categories):
         return distributions.CategoricalDistribution(axis.texts)
     if axis.whole:
         low, high, step = int(axis.low), int(axis.high), int(axis.step or 1)

@@ -11,12 +11,12 @@ from torch.quasirandom import SobolEngine
 
 from experiments.errors import ConfigError
 from experiments.sweeps.search.settings import Sampler, Search
-from experiments.sweeps.search.space import Choice, Point, Space, Span, combinations
+from experiments.sweeps.search.space import Categories, Point, Space, Span, combinations
 
 _SIGMA = 0.25  # of the first generation, in units of a setting's span
 
 
-def check(sampler: Sampler, space: Space) -> None:
+def check_space(sampler: Sampler, space: Space) -> None:
     """Refuse a space that a sampler cannot take; raise ConfigError."""
     if not space:
         raise ConfigError("Nothing is varied: give a setting several values, or an interval.")
@@ -26,7 +26,7 @@ def check(sampler: Sampler, space: Space) -> None:
                 f"{key}={axis}: a grid needs a list of values, as in range(0,1,0.1); "
                 "hydra.sweeper.sampler=quasi_random covers an interval."
             )
-        if sampler is Sampler.cmaes and isinstance(axis, Choice):
+        if sampler is Sampler.cmaes and isinstance(axis, Categories):
             raise ConfigError(
                 f"{key}={axis}: cmaes needs numbers, as in interval(0,1); "
                 "hydra.sweeper.sampler=tpe takes names too."

@@ -85,7 +85,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Categories:
     """Values without an order, as they stand on a command line."""
 
     texts: tuple[str, ...]
@@ -102,7 +102,7 @@ class Choice:
         return ",".join(self.texts)
 
 
-Axis: TypeAlias = Span | Choice
+Axis: TypeAlias = Span | Categories
 Space: TypeAlias = Mapping[str, Axis]
 
 
@@ -117,7 +117,7 @@ def combinations(space: Space) -> list[Point]:
     """Return every point of a space whose settings have a step each; raise ConfigError if many."""
     values: list[Sequence[Value]] = []
     for axis in space.values():
-        assert isinstance(axis, Choice) or axis.step is not None
+        assert isinstance(axis, Categories) or axis.step is not None
         values.append(axis.values() or ())
     limits.check_jobs([len(items) for items in values])
     return [dict(zip(space, point, strict=True)) for point in itertools.product(*values)]

@@ -47,7 +47,7 @@ class Study:
         path: Path | None = None,
         about: Mapping[str, str] | None = None,
     ) -> None:
-        samplers.check(settings.sampler, space)
+        samplers.check_space(settings.sampler, space)
         self._settings = settings
         self._space = dict(sorted(space.items()))
         self._distributions = {key: backend.distribution(axis) for key, axis in self._space.items()}
