@@ -1,5 +1,6 @@
 """Decimation: the same points are sent however often, and the last always is."""
 
+import copy
 from itertools import pairwise
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_what_is_sent_does_not_depend_on_how_often_it_is_cut_off(
     expected = sent(whole, series)
     kept, found, first = Decimation(), [], 0
     for cut in cuts:
-        lost = kept.copy()  # went on to somewhere, and was not kept
+        lost = copy.deepcopy(kept)  # went on to somewhere, and was not kept
         sent(lost, series[first : first + 77])
         found += sent(kept, series[first:cut])
         first = cut

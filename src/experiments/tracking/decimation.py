@@ -43,7 +43,3 @@ class Decimation:
         """Yield the last point of each metric that was not sent, for the end of a run."""
         for name, (step, value, time) in self.left_out.items():
             yield name, step, value, time
-
-    def copy(self) -> "Decimation":
-        """Return one that counts on its own."""
-        return Decimation(dict(self.counts), dict(self.left_out), self.dense)

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from experiments.errors import ConfigError, DataError
@@ -22,11 +23,8 @@ log = logging.getLogger("experiments.tracking.uploader")
 
 def follow(folder: Path, uri: str, command: Link) -> bool:
     """Upload until the command has ended and nothing is left; return whether that was reached."""
-    runs = Runs(folder, uri, command)
-    try:
+    with closing(Runs(folder, uri, command)) as runs:
         return _follow(runs, command)
-    finally:
-        runs.close()
 
 
 def _follow(runs: "Runs", command: Link) -> bool:
@@ -140,7 +138,7 @@ class Runs:
                 return
         self.lines += [f"{pipes.REFUSED}{text}" for text in upload.position.refused]
         self._done[run] = upload.size
-        self._uploads.pop(run).release()
+        self._uploads.pop(run).close()
 
     def _opened(self) -> Client:
         if self._client is None:
@@ -153,22 +151,13 @@ class Runs:
         assert self._client is not None
         for folder in leftovers.cut_off(self._folder.parent, self._store, self._folder):
             try:
-                upload = Upload(self._client, folder, self._store)
-            except Exception as error:
-                self._pass_over(folder, error)
+                with closing(Upload(self._client, folder, self._store)) as upload:
+                    yield from upload.advance(over=True)
+            except BusyError:
                 continue
-            try:
-                yield from upload.advance(over=True)
             except Exception as error:
-                self._pass_over(folder, error)
-            finally:
-                upload.release()
-
-    def _pass_over(self, folder: Path, error: Exception) -> None:
-        if not isinstance(error, BusyError):
-            log.warning(
-                "The upload of %s is left to later: %s", folder, upload_error(error, self._uri)
-            )
+                why = upload_error(error, self._uri)
+                log.warning("The upload of %s is left to later: %s", folder, why)
 
 
 def _runs(folder: Path) -> Iterator[Path]:

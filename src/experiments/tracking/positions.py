@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,6 @@ class Position:
     ended: bool = False
     refused: list[str] = field(default_factory=list)  # what the store did not take, and why
     decimation: Decimation = field(default_factory=Decimation)
-
-    def copy(self) -> "Position":
-        """Return one that can go ahead while this one stays."""
-        return replace(self, refused=list(self.refused), decimation=self.decimation.copy())
 
     def refuse(self, text: str) -> None:
         """Remember something that the store does not take."""
@@ -75,17 +71,13 @@ def claim(folder: Path) -> Iterator[None]:
         yield
         return
     try:
-        _lock(lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError from None
         yield
     finally:
         os.close(lock)
-
-
-def _lock(file: int) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BusyError from None
 
 
 def _all(folder: Path) -> dict[str, Any]:

@@ -5,8 +5,9 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import mlflow
@@ -17,7 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from experiments.errors import ConfigError, DataError, ExperimentError, StorageError
 from experiments.process.secrecy import clean
 from experiments.tracking import address
-from experiments.tracking.client import REVISION, Client, LocalClient
+from experiments.tracking.client import Client
+from experiments.tracking.sqlite import REVISION, LocalClient
 
 # MLflow's codes of what is refused each time that it is sent; the others may pass.
 _LASTING = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "NOT_IMPLEMENTED")
@@ -67,23 +69,21 @@ def open_store(uri: str) -> Client:
 def experiment(client: Client, name: str) -> str:
     """Return the id of an experiment, which is made where it does not exist."""
     if name not in client.experiments:  # a sweep's runs all ask for the same
-        client.experiments[name] = _experiment(client, name)
+        found = client.get_experiment_by_name(name)
+        made = _new_experiment(client, name) if found is None else found.experiment_id
+        client.experiments[name] = str(made)
     return client.experiments[name]
 
 
-def _experiment(client: Client, name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        file = address.sqlite_file(client.tracking_uri)
-        beside = None if file is None else file.resolve().parent / "mlartifacts" / _folder(name)
-        try:
-            location = None if beside is None else beside.as_uri()
-            return str(client.create_experiment(name, artifact_location=location))
-        except MlflowException:  # another process was faster
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    return str(found.experiment_id)
+def _new_experiment(client: Client, name: str) -> Any:
+    file = address.sqlite_file(client.tracking_uri)
+    location = None if file is None else (file.parent / "mlartifacts" / _folder(name)).as_uri()
+    try:
+        return client.create_experiment(name, artifact_location=location)
+    except MlflowException:  # another process was faster
+        if found := client.get_experiment_by_name(name):
+            return found.experiment_id
+        raise
 
 
 def is_lasting(error: Exception) -> bool:
@@ -147,13 +147,11 @@ def _create(file: Path) -> None:
 
 def _revision(file: Path) -> str:
     """Return the version of a store's tables; empty where it has none of MLflow's."""
-    connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)
-    try:
-        rows = connection.execute("select version_num from alembic_version").fetchall()
-    except sqlite3.OperationalError:  # no such table, or locked: MLflow says more
-        return ""
-    finally:
-        connection.close()
+    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+        try:
+            rows = connection.execute("select version_num from alembic_version").fetchall()
+        except sqlite3.OperationalError:  # no such table, or locked: MLflow says more
+            return ""
     return str(rows[0][0]) if rows else ""
 
 
@@ -166,15 +164,16 @@ def _newest_revision() -> str:
 
 
 def _other_version(uri: str, version: str, newest: str) -> str:
+    store, installed = address.name(uri), mlflow.__version__
     if any(_MIGRATIONS.glob(f"{version}_*.py")):
         return (
-            f"The store {address.name(uri)} was made by an older MLflow; back it up, and bring it "
-            f"to version {mlflow.__version__} by: mlflow db upgrade {address.name(uri)}"
+            f"The store {store} was made by an older MLflow; back it up, and bring it to version "
+            f"{installed} by: mlflow db upgrade {store}"
         )
     return (
-        f"The store {address.name(uri)} was made by a newer MLflow than the {mlflow.__version__} "
-        f"that is installed (its tables are of version {version}, this one's {newest}); install "
-        "that MLflow, or name another store."
+        f"The store {store} was made by a newer MLflow than the {installed} that is installed (its "
+        f"tables are of version {version}, this one's {newest}); install that MLflow, or name "
+        "another store."
     )
 
 

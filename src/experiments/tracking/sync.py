@@ -5,7 +5,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,39 +29,35 @@ def sync(runs: Sequence[Path], uri: str) -> int:
     """
     with _silence():
         client = _again(lambda: open_store(uri), uri)
+    with closing(client):
+        return max((_synced(client, run, uri) for run in runs), default=0)
+
+
+def _synced(client: Client, run: Path, uri: str) -> int:
+    """Upload a run, say how that went, and return its exit status."""
     try:
-        return _sync(client, runs, uri)
-    finally:
-        client.close()
-
-
-def _sync(client: Client, runs: Sequence[Path], uri: str) -> int:
-    statuses = [0]
-    for run in runs:
-        try:
-            with _silence():
-                line, error = _upload(client, run, uri)
-            print(clean(line), flush=True)
-        except BusyError:
-            print(f"another process is uploading {run}", flush=True)
-            continue
-        except StorageError:
-            raise
-        except ExperimentError as stopped:
-            with _silence():
-                _again(lambda: client.search_experiments(max_results=1), uri)
-            error = stopped
-        if error is not None:
-            text = " ".join(str(error).split())
-            print(f"error: {clean(f'{run}: {text}')}", file=sys.stderr, flush=True)
-            statuses.append(error.status)
-    return max(statuses)
+        with _silence():
+            line, error = _upload(client, run, uri)
+        print(clean(line), flush=True)
+    except BusyError:
+        print(f"another process is uploading {run}", flush=True)
+        return 0
+    except StorageError:
+        raise
+    except ExperimentError as stopped:
+        with _silence():
+            _again(lambda: client.search_experiments(max_results=1), uri)
+        error = stopped
+    if error is None:
+        return 0
+    text = " ".join(str(error).split())
+    print(f"error: {clean(f'{run}: {text}')}", file=sys.stderr, flush=True)
+    return error.status
 
 
 def _upload(client: Client, run: Path, uri: str) -> tuple[str, ExperimentError | None]:
     """Upload a run; return what to say of it, and of what could not be uploaded."""
-    upload = _again(lambda: Upload(client, run, address.name(uri)), uri)
-    try:
+    with closing(_again(lambda: Upload(client, run, address.name(uri)), uri)) as upload:
         known = len(upload.position.refused)
         if upload.position.ended and not upload.has_news():
             return f"already uploaded {run}", None
@@ -74,8 +70,6 @@ def _upload(client: Client, run: Path, uri: str) -> tuple[str, ExperimentError |
             line += f"; {damage.text}"
             error = error if damage.is_cut else DataError(damage.text)
         return line, error
-    finally:
-        upload.release()
 
 
 def _outcome(upload: Upload) -> str:
@@ -91,20 +85,17 @@ def _outcome(upload: Upload) -> str:
 
 def _again(action: Callable[[], T], uri: str) -> T:
     """Return what an action returns, which is tried several times where the store may not be up."""
-    for pause in _PAUSES:
+    pauses = iter(_PAUSES)
+    while True:
         try:
             return action()
         except (BusyError, ExperimentError):
             raise
         except Exception as error:
-            told = upload_error(error, uri)
-            if is_lasting(error) or isinstance(told, StorageError):
+            told, pause = upload_error(error, uri), next(pauses, None)
+            if pause is None or is_lasting(error) or isinstance(told, StorageError):
                 raise told from error
-            time.sleep(pause)
-    try:
-        return action()
-    except Exception as error:
-        raise upload_error(error, uri) from error
+        time.sleep(pause)
 
 
 @contextmanager
