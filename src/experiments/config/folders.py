@@ -38,13 +38,10 @@ def tracking_problems(tracking: Tracking) -> Iterator[str]:
     """Yield what is wrong with the names that MLflow files a run under."""
     for key in ("experiment", "name"):
         text = getattr(tracking, key)
-        if text is None:
+        if text is None or (text.strip() and text.isprintable() and len(text) <= _LONGEST):
             continue
-        if not text.strip() or not text.isprintable() or len(text) > _LONGEST:
-            yield (
-                f"tracking.{key}={text}: must be one printable line "
-                f"of at most {_LONGEST} characters."
-            )
+        wanted = f"one printable line of at most {_LONGEST} characters"
+        yield f"tracking.{key}={text}: must be {wanted}."
     # MLflow keeps an experiment's artifacts in a folder of this name.
     parts = tracking.experiment.split("/")
     long = any(len(os.fsencode(part)) > _LONGEST for part in parts)
@@ -58,13 +55,11 @@ def _keeps_nothing(hydra: DictConfig, folder: Path) -> bool:
     assert isinstance(logging, dict)
     users = [logging["root"] or {}, *(logging.get("loggers") or {}).values()]
     used = {name for user in users for name in user.get("handlers") or ()}
-    handlers = (logging.get("handlers") or {}).items()
-    files = [
-        name
-        for name, handler in handlers
-        if "filename" in handler and (name in used or not handler.get("delay"))
-    ]
-    return folder.is_dir() and hydra.output_subdir is None and not files
+    writes = any(
+        "filename" in handler and (name in used or not handler.get("delay"))
+        for name, handler in (logging.get("handlers") or {}).items()
+    )
+    return folder.is_dir() and hydra.output_subdir is None and not writes
 
 
 def _is_below(folder: Path, output: Path) -> bool:
@@ -83,9 +78,6 @@ def _fault(folder: Path) -> str | None:
         return f"a name has at most {_LONGEST} bytes, none of them zero"
     if "${" in str(folder):
         return "Hydra would take ${ for a reference"
-    there = next(
-        parent
-        for parent in (folder.absolute(), *folder.absolute().parents)
-        if os.path.lexists(parent)
-    )
+    whole = folder.absolute()
+    there = next(path for path in (whole, *whole.parents) if os.path.lexists(path))
     return None if there.is_dir() else f"{there} is no folder"

@@ -51,7 +51,7 @@ def check_yaml(path: Path) -> None:
         raise ConfigError(f"{path} is {depth} levels deep; at most {_DEPTH}.")
 
 
-def count(start: float, stop: float, step: float) -> float:
+def count(start: float | Decimal, stop: float | Decimal, step: float | Decimal) -> float:
     """Return how many numbers a range has, without making them; infinity for one without end."""
     first, last, width = (Decimal(number) for number in (start, stop, step))
     if not (first.is_finite() and last.is_finite() and width.is_finite()) or width == 0:

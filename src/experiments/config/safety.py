@@ -1,14 +1,12 @@
 """Refuse what a configuration would make Hydra run, before Hydra runs anything of it."""
 
-import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.config import limits
+from experiments.config import limits, logs
 from experiments.errors import options
 from experiments.process import secrecy
 from experiments.text import shortened
@@ -31,12 +29,6 @@ TARGETS = {
 }
 # The sweepers that choose values of an interval.
 SAMPLING = {"hydra_plugins.experiments_optuna.OptunaSweeper"}
-_COMMON = {"class", "level", "formatter"}
-HANDLERS = {
-    "logging.StreamHandler": _COMMON | {"stream"},
-    "logging.FileHandler": _COMMON | {"filename", "mode", "encoding", "delay"},
-    "logging.NullHandler": _COMMON,
-}
 # The settings of Hydra that may refer to others: what they come to is checked as well.
 _MAY_REFER = re.compile(
     r"hydra\.(run\.dir|sweep\.(dir|subdir)|job\.(override_dirname|id)|(hydra_)?help\..*"
@@ -46,16 +38,10 @@ _MAY_REFER = re.compile(
 _PARTS = ("run", "sweep", "launcher", "sweeper", "job", "overrides", "callbacks",
           "hydra_logging", "job_logging")  # fmt: skip
 _SPECIAL = re.compile(r"_\w+_")  # keys by which Hydra makes objects
-_LOG_FILE = re.compile(
-    r"\$\{hydra[.:]runtime\.output_dir\}/([\w-]|\.(?!\.)|\$\{hydra\.job\.name\})+\.log"
-)
 _SUBFOLDER = re.compile(r"([\w=,+-]|\.(?!\.)|\$\{hydra[.:]job\.(num|id)\})+")
 # Where launchers write, which has to be below the sweep's folder.
 _FOLDERS = {"submitit_folder": "${hydra.sweep.dir}/.submitit/%j", "temp_folder": None}
 _NAME = re.compile(r"[\w-][\w.-]{0,99}")
-_LEVELS = {"CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET"}
-_STREAMS = {"ext://sys.stdout", "ext://sys.stderr"}
-_SECTIONS = {"formatters", "handlers", "loggers", "root", "version", "disable_existing_loggers"}
 
 
 def dangers(cfg: DictConfig, lines: Sequence[str]) -> Iterator[str]:
@@ -76,7 +62,7 @@ def dangers(cfg: DictConfig, lines: Sequence[str]) -> Iterator[str]:
         yield from _unsafe(hydra, lines)
         yield from _malformed(hydra)
         for part in ("hydra_logging", "job_logging"):
-            yield from _logging(hydra[part], f"hydra.{part}")
+            yield from logs.logging_dangers(hydra[part], f"hydra.{part}")
 
 
 def _walk(tree: Any, key: str = "") -> Iterator[str]:
@@ -144,82 +130,5 @@ def _malformed(hydra: Mapping[str, Any]) -> Iterator[str]:
     if not _SUBFOLDER.fullmatch(str(folder)):
         number = "${hydra.job.num}"
         yield f"hydra.sweep.subdir={folder}: must be a plain file name; {number} may be in it."
-    if not isinstance(verbose, (bool, str)) and not _all_text(verbose):
+    if not isinstance(verbose, (bool, str)) and not logs.is_names(verbose):
         yield f"hydra.verbose={verbose}: must be true, false or a list of loggers."
-
-
-def _logging(section: Mapping[str, Any], key: str) -> Iterator[str]:
-    """Yield what is wrong with a configuration of Python's logging: it could make any object."""
-    for name in section.keys() - _SECTIONS:
-        yield f"{key}.{name}: {options(str(name), _SECTIONS)}"
-    if section.get("version") != 1 or "root" not in section:
-        yield f"{key}: it needs version=1, and a root."
-    kinds = {kind: section.get(kind) or {} for kind in ("formatters", "handlers", "loggers")}
-    if not all(isinstance(entries, dict) for entries in kinds.values()):
-        yield f"{key}: its formatters, handlers and loggers must be mappings."
-        return
-    checks: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
-        "formatters": _formatter,
-        "handlers": partial(_handler, formatters=kinds["formatters"]),
-        "loggers": partial(_logger, handlers=kinds["handlers"]),
-    }
-    if section["root"] is not None:
-        kinds["loggers"] = {**kinds["loggers"], "root": section["root"]}
-    for kind, entries in kinds.items():
-        for name, entry in entries.items():
-            if problem := checks[kind](entry) if isinstance(entry, dict) else "no mapping":
-                yield f"{key}.{kind}.{name}: {problem}"
-
-
-def _formatter(entry: Mapping[str, Any]) -> str | None:
-    style, allowed = entry.get("style", "%"), {"format", "datefmt", "style", "class"}
-    if entry.get("class", "logging.Formatter") != "logging.Formatter":
-        return f"class={entry['class']} might run code. Allowed: logging.Formatter."
-    if wrong := entry.keys() - allowed or ({"style"} if style not in ("%", "$") else set()):
-        return f"{min(wrong)}={entry[min(wrong)]}: {options(min(wrong), allowed)}"
-    try:
-        record = logging.makeLogRecord({"msg": "a message"})
-        logging.Formatter(entry.get("format"), entry.get("datefmt"), style).format(record)
-    except (KeyError, ValueError, TypeError) as error:
-        return f"format={entry.get('format')}: {type(error).__name__} {error}"
-    return None
-
-
-def _handler(entry: Mapping[str, Any], formatters: Mapping[str, Any]) -> str | None:
-    cls, file = str(entry.get("class")), str(entry.get("filename"))
-    if cls not in HANDLERS:
-        return f"class={cls} might run code. {options(cls, HANDLERS)}"
-    if wrong := entry.keys() - HANDLERS[cls]:
-        return f"{min(wrong, key=str)}: {options(str(min(wrong, key=str)), HANDLERS[cls])}"
-    if cls == "logging.FileHandler" and not _LOG_FILE.fullmatch(file):
-        return f"filename={file}: must be ${{hydra.runtime.output_dir}}/NAME.log."
-    given: dict[str, tuple[Any, set[Any]]] = {
-        "level": (str(entry.get("level") or "INFO"), _LEVELS),
-        "formatter": (entry.get("formatter"), {None, *formatters}),
-        "stream": (entry.get("stream"), {None, *_STREAMS}),
-        "mode": (entry.get("mode", "a"), {"a", "w"}),
-        "encoding": (entry.get("encoding"), {None, "utf-8"}),
-        "delay": (entry.get("delay", False), {True, False}),
-    }
-    return _not_allowed(given)
-
-
-def _logger(entry: Mapping[str, Any], handlers: Mapping[str, Any]) -> str | None:
-    if wrong := entry.keys() - {"level", "handlers", "propagate"}:
-        return f"{min(wrong, key=str)}: Allowed: handlers, level, propagate."
-    named = entry.get("handlers") or []
-    if not _all_text(named) or set(named) - handlers.keys():
-        return f"handlers={named}: {options(str(named), handlers)}"
-    return _not_allowed({"level": (str(entry.get("level") or "INFO"), _LEVELS)})
-
-
-def _not_allowed(given: Mapping[str, tuple[Any, set[Any]]]) -> str | None:
-    """Say which of some values is none of those that it may be."""
-    for name, (value, allowed) in given.items():
-        if isinstance(value, (dict, list)) or value not in allowed:
-            return f"{name}={value}: {options(str(value), map(str, allowed - {None}))}"
-    return None
-
-
-def _all_text(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)

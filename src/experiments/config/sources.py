@@ -1,7 +1,7 @@
 """Where configuration is read from: YAML files of a bounded size, in folders and nowhere else."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,19 +55,17 @@ def checked_folders(
     for line in lines:
         secrecy.hide_uri(line)
     primary = _primary(root, name)
-    searched, plugin_path = (_plain(primary, key) for key in (_SEARCHPATH, "plugin_path"))
-    for override in _parsed(lines, (_SEARCHPATH, "plugin_path")):
-        if override.key_or_group == _SEARCHPATH:
-            searched = override.value()
-        else:
-            plugin_path = override.value()
-    places = _strings(searched, _SEARCHPATH)
+    keys = (_SEARCHPATH, "plugin_path")
+    given = {key: OmegaConf.select(primary, key, throw_on_missing=False) for key in keys}
+    for override in _parsed(lines, given):
+        given[override.key_or_group] = override.value()
+    places = _strings(given[_SEARCHPATH], _SEARCHPATH)
     if folder is not None and places:
         raise ConfigError(f"--config-dir and {_SEARCHPATH} both name folders; use one of them.")
     for place in places:
         if "://" in place and not place.startswith("file://"):
             raise ConfigError(f"{_SEARCHPATH}={place}: only a folder is read, as file://FOLDER.")
-    folders = _strings(plugin_path, "plugin_path")
+    folders = _strings(given["plugin_path"], "plugin_path")
     _check_folders("plugin_path=", folders)
     return folders
 
@@ -101,7 +99,7 @@ def _primary(root: Path, name: str) -> DictConfig:
     return found if isinstance(found, DictConfig) else OmegaConf.create()
 
 
-def _parsed(lines: Sequence[str], keys: Sequence[str]) -> list[Override]:
+def _parsed(lines: Sequence[str], keys: Container[str]) -> list[Override]:
     """Parse the settings of some keys; what is no setting is told when all are parsed."""
     found = []
     for line in lines:
@@ -130,13 +128,9 @@ def _check(path: Path) -> None:
         raise ConfigError(f"{path} cannot be read: {error}") from error
 
 
-def _plain(config: DictConfig, key: str) -> Any:
-    value = OmegaConf.select(config, key, throw_on_missing=False)
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-
-
 def _strings(value: Any, key: str) -> list[str]:
-    items = [] if value is None else [value] if isinstance(value, str) else value
+    plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    items = [] if plain is None else [plain] if isinstance(plain, str) else plain
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise ConfigError(f"{key}={value}: give it as a list, {key}=[FOLDER].")
+        raise ConfigError(f"{key}={plain}: give it as a list, {key}=[FOLDER].")
     return items

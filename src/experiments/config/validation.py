@@ -31,7 +31,12 @@ def setting_problems(node: DictConfig, prefix: str = "") -> Iterator[str]:
         elif fields and (problem := bounds.problem(fields[key], _plain(value))):
             yield f"{prefix}{key}={shortened(str(value), _VALUE)}: {problem}."
     if issubclass(OmegaConf.get_type(node) or object, Plugin):
-        yield from _refusals(node, prefix.removesuffix("."))
+        try:
+            OmegaConf.to_object(node)
+        except errors.OmegaConfBaseException:
+            raise
+        except (ValueError, TypeError) as error:  # of the plugin's own __post_init__
+            yield f"{prefix.removesuffix('.')}: {error}"
 
 
 def misfits(experiment: Experiment) -> Iterator[str]:
@@ -83,15 +88,6 @@ def _ill_typed(experiment: Experiment) -> Iterator[str]:
             if not isinstance(part, cls):
                 told = shortened(str(part), _VALUE)
                 yield f"{key}={told}: must be of the type {cls.__name__}."
-
-
-def _refusals(node: DictConfig, key: str) -> Iterator[str]:
-    try:
-        OmegaConf.to_object(node)
-    except errors.OmegaConfBaseException:
-        raise
-    except (ValueError, TypeError) as error:  # of the plugin's own __post_init__
-        yield f"{key}: {error}"
 
 
 def _plain(value: Any) -> Any:

@@ -94,7 +94,8 @@ def _interval(sweep: IntervalSweep, line: str | None, *, log: bool) -> Span:
 
 def _range(sweep: RangeSweep, line: str | None, *, log: bool) -> Span | str:
     start, stop, step = sweep.start or 0, sweep.stop or 0, sweep.step
-    count = _count(start, stop, step)
+    # By what is written, of which the end is never one.
+    count = limits.count(exact(start), exact(stop), exact(step))
     if count == 0:
         raise ConfigError(f"{line}: there is nothing to sweep over.")
     if count > limits.MOST_JOBS:
@@ -107,11 +108,3 @@ def _range(sweep: RangeSweep, line: str | None, *, log: bool) -> Span | str:
     if count == 1:
         return repr(start)
     return Span(min(start, last), max(start, last), abs(step), log)
-
-
-def _count(start: float, stop: float, step: float) -> float:
-    """Return how many numbers a range has, by what is written: its end is never one of them."""
-    first, end, width = exact(start), exact(stop), exact(step)
-    if not (first.is_finite() and end.is_finite() and width.is_finite()) or width == 0:
-        return math.inf
-    return max(0, math.ceil((end - first) / width))
