@@ -38,9 +38,8 @@ class Search:
     _target_: str = "hydra_plugins.experiments_optuna.OptunaSweeper"
     sampler: Sampler = Sampler.tpe
     n_trials: int = number(64, at_least=1)  # of the study, whether or not they exist already
-    batch: int | None = number(
-        None, at_least=1
-    )  # trials at once; null: 16 of a sampler that learns from them, else all
+    # trials at once; null: 16 of a sampler that learns from them, else all
+    batch: int | None = number(None, at_least=1)
     startup: int = number(16, at_least=0)  # trials before tpe, or the pruner, trusts what it knows
     multivariate: bool = False  # let tpe look at how settings depend on each other
     pruner: Pruner = Pruner.none

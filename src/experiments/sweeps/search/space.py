@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from experiments.config import limits
 
@@ -111,6 +111,14 @@ def lines(point: Mapping[str, Value]) -> list[str]:
     return [
         f"{key}={value if isinstance(value, str) else repr(value)}" for key, value in point.items()
     ]
+
+
+def nearest_point(space: Space, params: Mapping[str, Any]) -> Point:
+    """Return a point of a space without the rounding errors that steps add up to."""
+    return {
+        key: axis.nearest(params[key]) if isinstance(axis, Span) else params[key]
+        for key, axis in space.items()
+    }
 
 
 def combinations(space: Space) -> list[Point]:

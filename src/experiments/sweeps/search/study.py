@@ -14,11 +14,12 @@ from optuna.trial import FrozenTrial, TrialState
 from experiments.sweeps.search import backend, samplers
 from experiments.sweeps.search.archive import Archive
 from experiments.sweeps.search.settings import Direction, Sampler, Search
-from experiments.sweeps.search.space import Point, Space, Span, lines
+from experiments.sweeps.search.space import Point, Space, lines, nearest_point
 
 # Attributes of a trial in the file.
 _POSITION = "position"  # the place in the sampler's sequence, which its point follows from
 _STATUS = "status"
+_STATES = {"finished": TrialState.COMPLETE, "failed": TrialState.FAIL}  # others are pruned
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +74,14 @@ class Study:
         # One that failed, for a full disk perhaps, is made up for when the study goes on.
         done = [trial.params for trial in earlier if trial.state is not TrialState.FAIL]
         self.earlier = len(done)
-        self._left = max(0, self._settings.n_trials - len(done))
+        self.left = max(0, self._settings.n_trials - len(done))
         self._grid: Iterator[Point] = iter(())
         if self._settings.sampler is Sampler.grid:
             tried = {frozenset(params.items()) for params in done}
             combinations = samplers.shuffled(self._space, self._settings.seed)
             rest = [point for point in combinations if frozenset(point.items()) not in tried]
-            self._left = min(self._left, len(rest))
+            self.left = min(self.left, len(rest))
             self._grid = iter(rest)
-
-    @property
-    def left(self) -> int:
-        """Return how many trials are still to be asked for."""
-        return self._left
 
     def decide(self, *, higher_is_better: bool) -> None:
         """Say which values are better, unless the settings or an earlier trial have."""
@@ -96,20 +92,22 @@ class Study:
 
     def ask(self, size: int) -> list[Trial]:
         """Return the next trials, as many as are left at most."""
-        size = min(size, self._left)
-        self._left -= size
+        size = min(size, self.left)
+        self.left -= size
         places = list(itertools.islice(self._positions, size))
-        if self._settings.sampler is Sampler.tpe:
-            asked = [self._ask_tpe(place) for place in places]
-        else:
-            asked = []
-            for point in self._points(places):
+        asked = []
+        for place, point in zip(places, self._points(places), strict=True):
+            if point is None:
+                # Seeded for each trial, so that a study that went on has the same ones.
+                seed = samplers.derived(self._settings.seed, place)
+                self._live.sampler = backend.tpe(self._settings, seed)
+            else:
                 self._live.enqueue_trial(point)
-                asked.append(self._live.ask(self._distributions))
-        for place, trial in zip(places, asked, strict=True):
+            trial = self._live.ask(self._distributions)
             trial.set_user_attr(_POSITION, place)
             self._asked[trial.number] = trial
-        return [self._told(trial.number, trial.params) for trial in asked]
+            asked.append(Trial(trial.number, lines(nearest_point(self._space, trial.params))))
+        return asked
 
     def report(self, number: int, step: int, value: float) -> bool:
         """Tell of a trial's value after a step, and return whether it is given up.
@@ -131,15 +129,12 @@ class Study:
         pruned ones for worse than all others. cmaes needs every member of a generation, and gets
         infinity, the last rank, for both kinds. The other samplers learn nothing.
         """
-        finished = status == "finished" and math.isfinite(value)
-        state = TrialState.COMPLETE if finished else TrialState.PRUNED
-        if status == "failed":
-            state = TrialState.FAIL
-        elif status != "pruned" and not finished:
+        if status == "finished" and not math.isfinite(value):
             status = "diverged"
+        state = _STATES.get(status, TrialState.PRUNED)
         if status in ("diverged", "failed"):
             self._lost.add(trial.number)
-        ended = self._live.tell(trial.number, value if finished else None, state)
+        ended = self._live.tell(trial.number, value if status == "finished" else None, state)
         self._asked.pop(trial.number)
         ended.set_user_attr(_STATUS, status)
         self._unkept.append(ended)
@@ -151,7 +146,7 @@ class Study:
             return None
         trial = self._live.best_trial
         assert trial.value is not None
-        return self._told(trial.number, trial.params), trial.value
+        return Trial(trial.number, lines(nearest_point(self._space, trial.params))), trial.value
 
     def close(self) -> None:
         """Let go of the file."""
@@ -173,14 +168,11 @@ class Study:
         study.add_trials(trials)
         return study
 
-    def _ask_tpe(self, place: int) -> optuna.Trial:
-        # Seeded for each trial, so that a study that went on has the same ones.
-        seed = samplers.derived(self._settings.seed, place)
-        self._live.sampler = backend.tpe(self._settings, seed)
-        return self._live.ask(self._distributions)
-
-    def _points(self, places: Sequence[int]) -> list[Point]:
+    def _points(self, places: Sequence[int]) -> Sequence[Point | None]:
+        """Return the points at places of the sampler's sequence; None where tpe is to say."""
         settings, space = self._settings, self._space
+        if settings.sampler is Sampler.tpe:
+            return [None] * len(places)
         if settings.sampler is Sampler.grid:
             return list(itertools.islice(self._grid, len(places)))
         if settings.sampler is Sampler.cmaes:
@@ -200,14 +192,3 @@ class Study:
         if trial.value is None or trial.number in self._lost:
             return math.inf
         return -trial.value if self._maximize else trial.value
-
-    def _told(self, number: int, params: Mapping[str, float | str]) -> Trial:
-        """Return a trial without the rounding errors that steps add up to."""
-        point: Point = {}
-        for key, axis in self._space.items():
-            value = params[key]
-            if isinstance(axis, Span):
-                assert not isinstance(value, str)
-                value = axis.nearest(value)
-            point[key] = value
-        return Trial(number, lines(point))
