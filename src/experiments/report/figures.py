@@ -69,7 +69,12 @@ def confusion(path: Path, matrix: Tensor, *, classes: Names) -> None:
         axes = figure.add_subplot(xlabel="prediction", ylabel="target")
         # The colour goes by the share's root, so rare mistakes are seen beside a dark diagonal.
         image = axes.imshow(shares.sqrt().numpy(), cmap="Blues", vmin=0, vmax=1)
-        _class_ticks(axes, [fitted(name, 18) for name in classes])
+        names, small = [fitted(name, 18) for name in classes], max(6, min(10, 160 // len(classes)))
+        shown = slice(None, None, math.ceil(len(names) / 50))  # at most 50 of them
+        places, labels = range(len(names))[shown], names[shown]
+        axes.set_yticks(places, labels=labels, fontsize=small)
+        turn = 90 if len("".join(names)) > 40 else 0
+        axes.set_xticks(places, labels=labels, fontsize=small, rotation=turn)
         for row, column in counts.nonzero().tolist() if len(classes) <= 20 else []:
             color = "white" if shares[row, column] > 0.42 else "black"
             text, size = f"{counts[row, column]:.0f}", min(10, 130 / len(classes))
@@ -180,15 +185,6 @@ def _curve(axes: "Axes", points: Points, *, label: str, **look: Any) -> None:
     if lost:
         look |= {"linestyle": "", "marker": "x", "label": f"{len(lost):,} values not finite"}
         axes.plot(lost, [0.98] * len(lost), **look, transform=axes.get_xaxis_transform())
-
-
-def _class_ticks(axes: "Axes", names: Names) -> None:
-    """Name at most 50 of the classes on both axes."""
-    shown = range(0, len(names), math.ceil(len(names) / 50))
-    labels, size = [names[i] for i in shown], max(6, min(10, 160 // len(names)))
-    turn = 90 if len("".join(names)) > 40 else 0
-    axes.set_xticks(shown, labels=labels, fontsize=size, rotation=turn)
-    axes.set_yticks(shown, labels=labels, fontsize=size)
 
 
 def _unit_range(images: Tensor) -> Tensor:

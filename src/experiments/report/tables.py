@@ -33,13 +33,12 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def tensor_table(tensors: Mapping[str, Tensor]) -> str:
     """Return what each named tensor is and how much memory its elements take, as plain text."""
     header = ["tensor", "size", "rank", "dtype", "device", "memory"]
-    return text_table(header, [_tensor_row(name, tensor) for name, tensor in tensors.items()])
-
-
-def _tensor_row(name: str, tensor: Tensor) -> list[str]:
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    memory = _memory(tensor.numel() * tensor.element_size())
-    return [name, str(list(tensor.shape)), str(tensor.dim()), dtype, str(tensor.device), memory]
+    rows = []
+    for name, tensor in tensors.items():
+        dtype, size = str(tensor.dtype).removeprefix("torch."), list(tensor.shape)
+        facts = (name, size, tensor.dim(), dtype, tensor.device, _memory(tensor.nbytes))
+        rows.append([str(fact) for fact in facts])
+    return text_table(header, rows)
 
 
 def _memory(size: float) -> str:

@@ -7,14 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jobs import EXTREMES, TEXTS
 
-from experiments.report.sweep.scales import (
-    UNSET,
-    metric_scale,
-    number_of,
-    setting_scale,
-    thinned,
-    written,
-)
+from experiments.report.sweep.scales import UNSET, Scale, number_of, thinned, written
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -41,65 +34,65 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
     ],
 )
 def test_the_kind_follows_the_values(values: str, kind: str) -> None:
-    assert setting_scale(values.split()).kind == kind
-    assert setting_scale([*values.split(), ""]).kind == kind
+    assert Scale.of_setting(values.split()).kind == kind
+    assert Scale.of_setting([*values.split(), ""]).kind == kind
 
 
 def test_many_random_numbers_show_by_their_median_how_they_were_drawn() -> None:
     parts = [(k + 0.5) / 200 for k in range(200)]
-    assert setting_scale([str(part) for part in parts]).kind == "linear"
-    assert setting_scale([str(10 ** (-5 * part)) for part in parts]).kind == "log"
+    assert Scale.of_setting([str(part) for part in parts]).kind == "linear"
+    assert Scale.of_setting([str(10 ** (-5 * part)) for part in parts]).kind == "log"
 
 
 def test_numbers_are_sorted_as_numbers_and_texts_by_alphabet() -> None:
-    assert setting_scale(["128", "16", "64"]).values == ("16", "64", "128")
-    assert setting_scale(["sgd", "adam", ""]).values == (UNSET, "adam", "sgd")
-    assert setting_scale(["auto", "10", "9"]).values == ("9", "10", "auto")
+    assert Scale.of_setting(["128", "16", "64"]).values == ("16", "64", "128")
+    assert Scale.of_setting(["sgd", "adam", ""]).values == (UNSET, "adam", "sgd")
+    assert Scale.of_setting(["auto", "10", "9"]).values == ("9", "10", "auto")
 
 
 def test_equal_numbers_have_one_place_however_written() -> None:
-    scale = setting_scale(["1e-3", "0.001", "1e-1", "0.01"])
+    scale = Scale.of_setting(["1e-3", "0.001", "1e-1", "0.01"])
     assert len(scale.values) == 3
     assert scale.indexes["1e-3"] == scale.indexes["0.001"] == 0
     assert [scale.place(text) for text in ("0.001", "0.01", "1e-1")] == pytest.approx([0, 0.5, 1])
 
 
 def test_places_are_shares_of_the_axis() -> None:
-    assert setting_scale(["0", "1", "4"]).place("1") == 0.25
-    assert setting_scale(["a", "b", "c"]).place("b") == 0.5
-    assert setting_scale(["7"]).place("7") == 0.5
-    assert setting_scale(["1", "3", ""]).place("") < 0
+    assert Scale.of_setting(["0", "1", "4"]).place("1") == 0.25
+    assert Scale.of_setting(["a", "b", "c"]).place("b") == 0.5
+    assert Scale.of_setting(["7"]).place("7") == 0.5
+    assert Scale.of_setting(["1", "3", ""]).place("") < 0
 
 
 def test_a_metric_is_log_where_a_loss_spans_much() -> None:
-    loss = metric_scale([1e-3, 0.1, 1.0], higher_is_better=False)
+    loss = Scale.of_metric([1e-3, 0.1, 1.0], higher_is_better=False)
     assert loss.kind == "log"
     assert loss.at(1e-3) == 0
     assert loss.minor()
-    assert metric_scale([0.001, 0.5, 0.9], higher_is_better=True).kind == "linear"
-    assert metric_scale([0.0, 0.1, 1.0], higher_is_better=False).kind == "linear"
+    assert Scale.of_metric([0.001, 0.5, 0.9], higher_is_better=True).kind == "linear"
+    assert Scale.of_metric([0.0, 0.1, 1.0], higher_is_better=False).kind == "linear"
 
 
 def test_a_metric_is_cut_at_its_worse_end_only() -> None:
-    losses = metric_scale([0.1, 0.2, 0.3, 1e30], higher_is_better=False)
+    losses = Scale.of_metric([0.1, 0.2, 0.3, 1e30], higher_is_better=False)
     assert losses.high < 1e5
     assert losses.at(1e30) == 1
-    r2 = metric_scale([-1e9, 0.5, 0.8, 0.9], higher_is_better=True)
+    r2 = Scale.of_metric([-1e9, 0.5, 0.8, 0.9], higher_is_better=True)
     assert -100 < r2.low < 0
-    rare = metric_scale([0.1] * 50 + [0.99], higher_is_better=True)
+    rare = Scale.of_metric([0.1] * 50 + [0.99], higher_is_better=True)
     assert (rare.low, rare.high) == (0.1, 0.99)
 
 
 def test_ticks_are_round_and_on_the_axis() -> None:
-    ticks = metric_scale([0.512, 0.97], higher_is_better=True).ticks
+    ticks = Scale.of_metric([0.512, 0.97], higher_is_better=True).ticks
     assert [label for _, label in ticks] == ["0.6", "0.7", "0.8", "0.9"]
-    decades = setting_scale([repr(10 ** (-k / 3)) for k in range(15)]).ticks
+    decades = Scale.of_setting([repr(10 ** (-k / 3)) for k in range(15)]).ticks
     assert [label for _, label in decades] == ["1e-4", "0.001", "0.01", "0.1", "1"]
 
 
 @given(st.lists(st.sampled_from(EXTREMES) | finite, max_size=6), st.booleans())
 def test_any_metric_has_an_axis(values: list[float], higher_is_better: bool) -> None:
-    scale = metric_scale(values, higher_is_better=higher_is_better)
+    scale = Scale.of_metric(values, higher_is_better=higher_is_better)
     assert all(-1e-9 <= place <= 1 + 1e-9 for place, _ in scale.ticks)
     assert all(0 <= scale.at(value) <= 1 for value in values if math.isfinite(value))
     assert len(scale.ticks) < 20
@@ -108,7 +101,7 @@ def test_any_metric_has_an_axis(values: list[float], higher_is_better: bool) -> 
 
 @given(st.lists(st.sampled_from(TEXTS) | finite.map(repr) | st.text(), max_size=12))
 def test_any_setting_has_an_axis(texts: list[str]) -> None:
-    scale = setting_scale(texts)
+    scale = Scale.of_setting(texts)
     assert all(-0.2 < scale.place(text) <= 1 for text in texts)
     assert all(-0.2 < place <= 1 + 1e-9 for place, _ in scale.ticks)
     assert all(scale.indexes[text] < len(scale.values) for text in texts)

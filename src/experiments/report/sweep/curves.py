@@ -21,7 +21,7 @@ from experiments.report.sweep.outcomes import (
     short_names,
     swept,
 )
-from experiments.report.sweep.scales import Scale, metric_scale, setting_scale, shown, written
+from experiments.report.sweep.scales import Scale, shown, written
 from experiments.report.sweep.ticks import line, metric_axis, setting_axis
 from experiments.text import shortened
 
@@ -55,15 +55,15 @@ def learning_curves(
     last = max((curve[-1][0] for curve in drawn), default=0)
     late = [[row for row in curve if 2 * row[0] >= last] for curve in drawn]
     columns = 2 if max(map(len, labels), default=0) <= 46 else 1
-    which = f" of the best {len(best)} of {len(groups)} settings" if len(groups) > 1 else ""
-    title = f"{ylabel}{which}"
+    title = ylabel
+    title += f" of the best {len(best)} of {len(groups)} settings" if len(groups) > 1 else ""
     title += ": median and quartiles over seeds" if len(groups) < len(outcomes) else ""
     size = (WIDTH, 4.0 + 0.2 * math.ceil(len(best) / columns))
     with drawing(path, title=shortened(title), size=size) as figure:
         for place, part in enumerate((drawn, late)):
             axes = figure.add_subplot(1, 2, 1 + place, xlabel="step")
             values = [row[2] for curve in part for row in curve if row[2] != worst]
-            scale = metric_scale(values, higher_is_better=higher_is_better)
+            scale = Scale.of_metric(values, higher_is_better=higher_is_better)
             for curve, label, color in zip(part, labels, PALETTE, strict=False):
                 _curve(axes, curve, scale, color=color, label=label)
             axes.set_xlim(last / 2 if place else 0, 1.02 * last or 1)
@@ -79,10 +79,10 @@ def against(
     path: Path, outcomes: Sequence[Outcome], key: str, *, ylabel: str, higher_is_better: bool
 ) -> None:
     """Draw the metric over one setting: a point a job, the medians, and the lost beside them."""
-    scale = setting_scale([one.settings.get(key, "") for one in outcomes])
+    scale = Scale.of_setting([one.settings.get(key, "") for one in outcomes])
     placed = _spread(outcomes, key, scale)
     scored = [(place, one) for place, one in placed if one.is_scored]
-    metric = metric_scale([one.value for _, one in scored], higher_is_better=higher_is_better)
+    metric = Scale.of_metric([one.value for _, one in scored], higher_is_better=higher_is_better)
     rows = lost_rows(outcomes, higher_is_better=higher_is_better)
     title = f"{ylabel} against {key}"
     with drawing(path, title=shortened(title), size=(WIDTH, 4.8)) as figure:

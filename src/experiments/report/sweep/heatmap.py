@@ -2,23 +2,15 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from experiments.report.figures import WIDTH, drawing
 from experiments.report.sweep.outcomes import Outcome
-from experiments.report.sweep.scales import (
-    UNSET,
-    Scale,
-    Tick,
-    metric_scale,
-    setting_scale,
-    thinned,
-    written,
-)
-from experiments.report.sweep.ticks import line
+from experiments.report.sweep.scales import UNSET, Scale, Tick, thinned, written
+from experiments.report.sweep.ticks import line, mark_columns
 from experiments.text import shortened
 
 if TYPE_CHECKING:
@@ -36,7 +28,7 @@ class _Side:
 
     def __init__(self, key: str, outcomes: Sequence[Outcome]) -> None:
         self.key = key
-        self.scale = setting_scale([one.settings.get(key, "") for one in outcomes])
+        self.scale = Scale.of_setting([one.settings.get(key, "") for one in outcomes])
         values = len(self.scale.values)
         self._is_shared = self.scale.kind in ("linear", "log") and values > _MOST
         # Jobs without the setting have the first cell, an empty one before the numbers' cells.
@@ -77,7 +69,7 @@ def heat_map(
     for outcome in outcomes:
         cells.setdefault((across.index(outcome), up.index(outcome)), []).append(outcome)
     medians = _medians(cells)
-    metric = metric_scale(medians.values(), higher_is_better=higher_is_better)
+    metric = Scale.of_metric(medians.values(), higher_is_better=higher_is_better)
     title = shortened(f"{label}: median of the finished jobs")
     size = (WIDTH, min(max(3.6, 2 + 0.4 * up.count), 7.5))
     with drawing(path, title=title, size=size) as figure:
@@ -85,7 +77,8 @@ def heat_map(
         colors = "viridis_r" if higher_is_better else "viridis"
         picture = _picture(medians, metric, columns=across.count, rows=up.count)
         image = axes.imshow(picture, aspect="auto", origin="lower", cmap=colors, vmin=0, vmax=1)
-        _hatch(axes, [cell for cell in cells if cell not in medians])
+        for x, y in cells.keys() - medians.keys():  # whose jobs have all been lost
+            axes.bar(x, 1, 1, y - 0.5, color=_PALE, edgecolor=_HATCH, linewidth=0, hatch="///")
         if across.count <= 10 and up.count <= 16:
             dark = {c for c in medians if (metric.at(medians[c]) > 0.5) == higher_is_better}
             for cell, jobs in cells.items():
@@ -113,12 +106,6 @@ def _picture(
     return picture
 
 
-def _hatch(axes: "Axes", cells: Iterable[Cell]) -> None:
-    """Mark the cells whose jobs have all been lost."""
-    for x, y in cells:
-        axes.bar(x, 1, 1, y - 0.5, color=_PALE, edgecolor=_HATCH, linewidth=0, hatch="///")
-
-
 def _words(jobs: Sequence[Outcome], middle: float | None) -> str:
     """Return a cell's median, or how its jobs were lost, and how many where not all were."""
     if middle is None:
@@ -129,13 +116,9 @@ def _words(jobs: Sequence[Outcome], middle: float | None) -> str:
 
 
 def _ticks(axes: "Axes", across: _Side, up: _Side) -> None:
-    """Write values beside their cells, upright below columns that are many or have long names."""
-    columns, rows = list(across.ticks()), list(up.ticks())
-    length = max((min(len(label), 18) for _, label in columns), default=0)
-    upright = len(columns) * length > 70
-    columns = thinned(columns, across.count / (45 if upright else 70 / (length + 1)))
-    rows = thinned(rows, up.count / 30)
-    labels = [line(label, 18) for _, label in columns]
-    axes.set_xticks([place for place, _ in columns], labels=labels, rotation=90 if upright else 0)
+    """Write values beside their cells."""
+    gaps = (across.count / 45, across.count / 70)
+    mark_columns(axes, list(across.ticks()), room=70, gaps=gaps)
+    rows = thinned(up.ticks(), up.count / 30)
     axes.set_yticks([place for place, _ in rows], labels=[line(label, 18) for _, label in rows])
     axes.set(xlim=(-0.5, across.count - 0.5), ylim=(-0.5, up.count - 0.5))

@@ -70,7 +70,5 @@ def lost_rows(outcomes: Iterable[Outcome], *, higher_is_better: bool) -> dict[st
     order = ("diverged", "failed", "unfinished", "pruned", "no value")
     found = {outcome.ending for outcome in outcomes if not outcome.is_scored}
     names = [*(name for name in order if name in found), *sorted(found - set(order))]
-    gaps = [0.08 * (row + 1) for row in range(len(names))]
-    return {
-        name: -gap if higher_is_better else 1 + gap for name, gap in zip(names, gaps, strict=True)
-    }
+    gaps = {name: 0.08 * (row + 1) for row, name in enumerate(names)}
+    return {name: -gap if higher_is_better else 1 + gap for name, gap in gaps.items()}

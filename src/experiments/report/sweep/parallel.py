@@ -4,24 +4,20 @@ The page needs no network and no library, and names in it are text and never mar
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
-from experiments.report.sweep import template
 from experiments.report.sweep.outcomes import Outcome, is_drawn, lost_rows, short_names, swept
-from experiments.report.sweep.scales import (
-    Kind,
-    Scale,
-    Tick,
-    metric_scale,
-    setting_scale,
-    thinned,
-    written,
-)
+from experiments.report.sweep.scales import Kind, Scale, Tick, thinned, written
 from experiments.text import shortened
 
+# Around the drawing: its style, and what makes it answer.
+_PAGE = Path(__file__).with_suffix(".html")
+_FIELD = re.compile(r"{{(\w+)}}")
 _WIDTH, _HEIGHT = 640, 340  # pixels: of the page at least, and of an axis from 0 to 1
 _LEFT, _RIGHT, _GAP = 100, 130, 120  # beside the axes, and between two of them at least
 # Viridis from its dark end, which stands for the best, to where it is still seen on white.
@@ -43,7 +39,7 @@ class _Axis:
 def page(outcomes: Sequence[Outcome], *, label: str, higher_is_better: bool) -> str:
     """Return the page; pointing at a line names its settings, dragging on axes selects lines."""
     scored = [one.value for one in outcomes if one.is_scored]
-    metric = metric_scale(scored, higher_is_better=higher_is_better)
+    metric = Scale.of_metric(scored, higher_is_better=higher_is_better)
     rows = lost_rows(outcomes, higher_is_better=higher_is_better)
 
     def goodness(one: Outcome) -> float:
@@ -68,7 +64,9 @@ def page(outcomes: Sequence[Outcome], *, label: str, higher_is_better: bool) -> 
         counts = ", ".join(f"{lost[name]:,} {_text(name, 30)}" for name in rows)
         legend += f"; a grey dashed line is one without a result ({counts})"
     title = f"{_text(label, 80)} by settings"
-    return template.wrapped(drawing, title=title, legend=legend, count=len(jobs))
+    # All of them are markup, in which names are escaped.
+    texts = {"drawing": drawing, "title": title, "legend": legend, "count": str(len(jobs))}
+    return _FIELD.sub(lambda field: texts[field[1]], _PAGE.read_text(encoding="utf-8"))
 
 
 def _setting_axes(jobs: Sequence[Outcome], keys: Sequence[str]) -> Iterator[_Axis]:
@@ -76,7 +74,7 @@ def _setting_axes(jobs: Sequence[Outcome], keys: Sequence[str]) -> Iterator[_Axi
     names = short_names(keys)
     for key in keys or ["seed"]:
         values = [job.settings.get(key, "") if keys else job.seed for job in jobs]
-        scale = setting_scale(values)
+        scale = Scale.of_setting(values)
         name = names.get(key, key)
         places = [scale.place(value) for value in values]
         yield _Axis(name=name, full=key, kind=scale.kind, ticks=scale.ticks, places=places)

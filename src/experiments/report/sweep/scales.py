@@ -29,6 +29,58 @@ class Scale:
     values: tuple[str, ...] = ()
     indexes: Mapping[str, int]
 
+    @classmethod
+    def of_setting(cls, texts: Iterable[str]) -> "Scale":
+        """Return the axis of a setting that has these values; an empty text is one not set."""
+        spellings: dict[float | str, list[str]] = {}
+        for text in sorted(dict.fromkeys(texts), key=_order):
+            value = number_of(text)
+            spellings.setdefault(text if value is None else value, []).append(text)
+        indexes = {text: i for i, same in enumerate(spellings.values()) for text in same}
+        values = tuple(shown(same[0]) for same in spellings.values())
+        numbers = [key for key in spellings if isinstance(key, float)]
+        is_unset = "" in spellings
+        kind = _kind(numbers) if len(numbers) + is_unset == len(spellings) else "text"
+        if kind in ("linear", "log"):
+            low, high = numbers[0], numbers[-1]
+            marks = list(zip(numbers, values[is_unset:], strict=True))
+            marks = marks if len(marks) <= _FEW else list(_round_ticks(kind, low, high))
+        else:
+            low, high = float(kind == "rank" and is_unset), max(0.0, len(values) - 1.0)
+            marks = [(float(i), value) for i, value in enumerate(values) if i >= low]
+        ticks = [(_share(mark, low, high, log=kind == "log"), label) for mark, label in marks]
+        if is_unset and kind != "text":
+            ticks.insert(0, (_UNSET_PLACE, UNSET))
+        return cls(
+            kind=kind, low=low, high=high, ticks=tuple(ticks), values=values, indexes=indexes
+        )
+
+    @classmethod
+    def of_metric(cls, values: Iterable[float], *, higher_is_better: bool) -> "Scale":
+        """Return the axis of a metric; a loss that spans more than a factor 100 has a log axis.
+
+        A value that is worse than the median by far more than the best is better has its place at
+        the axis' end, so that one job out of all proportion leaves the others apart.
+        """
+        drawn = (value for value in values if is_drawn(value))
+        found = sorted(value if abs(value) >= 1 / LARGEST else 0.0 for value in drawn)
+        if not found:
+            return cls(kind="linear", low=0, high=0, ticks=(), indexes={})
+        log = not higher_is_better and found[0] > 0 and found[-1] > 100 * found[0]
+        units = [math.log10(value) for value in found] if log else found
+        best, middle = units[-1 if higher_is_better else 0], median(units)
+        gap = abs(middle - best)
+        reach = max(2 * gap, 3) if log else 10 * (gap + abs(middle)) or math.inf
+        low, high = found[0], found[-1]
+        if higher_is_better:
+            low = max(low, middle - reach)
+        elif units[-1] > middle + reach:
+            high = 10 ** (middle + reach) if log else middle + reach
+        kind: Kind = "log" if log else "linear"
+        marks = _round_ticks(kind, low, high)
+        ticks = tuple((_share(mark, low, high, log=log), label) for mark, label in marks)
+        return cls(kind=kind, low=low, high=high, ticks=ticks, indexes={})
+
     def at(self, number: float) -> float:
         """Return the place of a number: 0 is low, 1 is high, and so is what lies beyond."""
         return _share(number, self.low, self.high, log=self.kind == "log")
@@ -56,56 +108,6 @@ def number_of(text: str) -> float | None:
     except ValueError:
         return None
     return value if is_drawn(value) and (value == 0 or abs(value) >= 1 / LARGEST) else None
-
-
-def setting_scale(texts: Iterable[str]) -> Scale:
-    """Return the axis of a setting that has these values; an empty text is one not set."""
-    spellings: dict[float | str, list[str]] = {}
-    for text in sorted(dict.fromkeys(texts), key=_order):
-        value = number_of(text)
-        spellings.setdefault(text if value is None else value, []).append(text)
-    indexes = {text: i for i, same in enumerate(spellings.values()) for text in same}
-    values = tuple(shown(same[0]) for same in spellings.values())
-    numbers = [key for key in spellings if isinstance(key, float)]
-    is_unset = "" in spellings
-    kind = _kind(numbers) if len(numbers) + is_unset == len(spellings) else "text"
-    if kind in ("linear", "log"):
-        low, high = numbers[0], numbers[-1]
-        marks = list(zip(numbers, values[is_unset:], strict=True))
-        marks = marks if len(marks) <= _FEW else list(_round_ticks(kind, low, high))
-    else:
-        low, high = float(kind == "rank" and is_unset), max(0.0, len(values) - 1.0)
-        marks = [(float(i), value) for i, value in enumerate(values) if i >= low]
-    ticks = [(_share(mark, low, high, log=kind == "log"), label) for mark, label in marks]
-    if is_unset and kind != "text":
-        ticks.insert(0, (_UNSET_PLACE, UNSET))
-    return Scale(kind=kind, low=low, high=high, ticks=tuple(ticks), values=values, indexes=indexes)
-
-
-def metric_scale(values: Iterable[float], *, higher_is_better: bool) -> Scale:
-    """Return the axis of a metric; a loss that spans more than a factor 100 has a log axis.
-
-    A value that is worse than the median by far more than the best is better has its place at the
-    axis' end, so that one job out of all proportion leaves the others apart.
-    """
-    drawn = (value for value in values if is_drawn(value))
-    found = sorted(value if abs(value) >= 1 / LARGEST else 0.0 for value in drawn)
-    if not found:
-        return Scale(kind="linear", low=0, high=0, ticks=(), indexes={})
-    log = not higher_is_better and found[0] > 0 and found[-1] > 100 * found[0]
-    units = [math.log10(value) for value in found] if log else found
-    best, middle = units[-1 if higher_is_better else 0], median(units)
-    gap = abs(middle - best)
-    reach = max(2 * gap, 3) if log else 10 * (gap + abs(middle)) or math.inf
-    low, high = found[0], found[-1]
-    if higher_is_better:
-        low = max(low, middle - reach)
-    elif units[-1] > middle + reach:
-        high = 10 ** (middle + reach) if log else middle + reach
-    kind: Kind = "log" if log else "linear"
-    marks = _round_ticks(kind, low, high)
-    ticks = tuple((_share(mark, low, high, log=log), label) for mark, label in marks)
-    return Scale(kind=kind, low=low, high=high, ticks=ticks, indexes={})
 
 
 def thinned(ticks: Iterable[Tick], gap: float) -> list[Tick]:

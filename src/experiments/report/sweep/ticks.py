@@ -1,10 +1,10 @@
 """A scale's ticks on matplotlib's axes, and names as they stand in a figure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from experiments.report.figures import fitted
-from experiments.report.sweep.scales import Scale, thinned
+from experiments.report.sweep.scales import Scale, Tick, thinned
 from experiments.text import shortened
 
 if TYPE_CHECKING:
@@ -27,16 +27,25 @@ def metric_axis(axes: "Axes", metric: Scale, rows: Mapping[str, float]) -> None:
 
 def setting_axis(axes: "Axes", scale: Scale) -> None:
     """Mark values along the x axis, upright where they are many or long."""
-    length = max((min(len(label), _LONGEST) for _, label in scale.ticks), default=0)
-    upright = len(scale.ticks) * length > 80
-    ticks = thinned(scale.ticks, 0.022 if upright else 0.011 * (length + 1))
-    labels = [line(label, _LONGEST) for _, label in ticks]
-    turn = 90 if upright else 0
-    axes.set_xticks([place for place, _ in ticks], labels=labels, rotation=turn)
+    mark_columns(axes, scale.ticks, room=80, gaps=(0.022, 0.011))
     axes.set_xticks(scale.minor(), minor=True)
-    left = min([0, *(place for place, _ in ticks)])
+    left = min([0, *(place for place, _ in scale.ticks)])
     edge = 0.5 / max(1, len(scale.values) - 1) if scale.kind == "text" else 0.04
     axes.set_xlim(left - edge, 1 + edge)
+
+
+def mark_columns(
+    axes: "Axes", ticks: Sequence[Tick], *, room: int, gaps: tuple[float, float]
+) -> None:
+    """Mark the ticks along the x axis that leave `gaps`, of upright labels and of a character.
+
+    Labels are upright where all of them are more than `room` characters.
+    """
+    length = max((min(len(label), _LONGEST) for _, label in ticks), default=0)
+    upright = len(ticks) * length > room
+    kept = thinned(ticks, gaps[0] if upright else gaps[1] * (length + 1))
+    labels = [line(label, _LONGEST) for _, label in kept]
+    axes.set_xticks([place for place, _ in kept], labels=labels, rotation=90 if upright else 0)
 
 
 def line(text: str, width: int) -> str:
