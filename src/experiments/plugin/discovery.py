@@ -29,8 +29,11 @@ def discover(root: Path, plugin_path: Iterable[str] = ()) -> None:
     for file in _modules(root / "plugins"):
         parts = file.relative_to(root).with_suffix("").parts
         _attempt(file.stem, str(file), partial(importlib.import_module, ".".join(parts)))
-    for folder in plugin_path:
-        _import_folder(Path(folder).expanduser().resolve())
+    for folder in (Path(given).expanduser().resolve() for given in plugin_path):
+        if not folder.is_dir():
+            raise ConfigError(f"plugin_path={folder} is no folder.")
+        for file in _modules(folder):
+            _attempt(file.stem, str(file), partial(import_file, file))
     for entry in entry_points(group=ENTRY_POINTS):
         _attempt(entry.name, f"the entry point {entry.value}", entry.load)
 
@@ -48,13 +51,6 @@ def import_file(file: Path) -> None:
 def broken(name: str) -> str | None:
     """Say why the plugin file of this name could not be imported, if one could not."""
     return _broken.get(name)
-
-
-def _import_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise ConfigError(f"plugin_path={folder} is no folder.")
-    for file in _modules(folder):
-        _attempt(file.stem, str(file), partial(import_file, file))
 
 
 def _modules(folder: Path) -> list[Path]:

@@ -52,8 +52,8 @@ def hide(value: str, shown: str = "***") -> None:
     """
     if len(value) < _SHORTEST or _is_setting(value):
         return
-    escaped = json.dumps(value)[1:-1]
-    for form in {value, escaped, json.dumps(value, ensure_ascii=False)[1:-1], _quoted(value)}:
+    escaped, quoted = json.dumps(value)[1:-1], quote(value, safe="", errors="replace")
+    for form in {value, escaped, json.dumps(value, ensure_ascii=False)[1:-1], quoted}:
         _shown[form] = shown
     longest_first = sorted(_shown.items(), key=lambda item: -len(item[0]))
     _shown.clear()
@@ -162,7 +162,3 @@ def _is_setting(value: str) -> bool:
     except ValueError:
         return os.sep in value and "\0" not in value and Path(value).exists()
     return len(value) <= _LONGEST_NUMBER
-
-
-def _quoted(value: str) -> str:
-    return quote(value, safe="", errors="replace")

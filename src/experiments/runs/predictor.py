@@ -138,15 +138,11 @@ class _Room(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func in _FACTORIES:
-            sizes = [kwargs["size"]] if "size" in kwargs else [a for a in args if _is_size(a)]
-            self._room -= math.prod(sizes[0] if sizes else args)
+            sizes = (size for size in args if isinstance(size, tuple | list))
+            self._room -= math.prod(kwargs["size"] if "size" in kwargs else next(sizes, args))
             if self._room < 0:
                 raise ValueError("expected settings of its tensors, found those of larger ones")
         return func(*args, **kwargs)
-
-
-def _is_size(argument: Any) -> bool:
-    return isinstance(argument, tuple | list)
 
 
 def _compare(own: Tensors, given: Tensors) -> None:

@@ -24,7 +24,10 @@ def resolve(given: str | None, folder: Path) -> str:
     Raises ConfigError where it is none.
     """
     uri = given or os.environ.get(VARIABLE) or f"{_SQLITE}{folder.resolve() / 'mlflow.db'}"
-    _check(uri)
+    if fault := _fault(uri):
+        allowed = "sqlite:///FILE, http://SERVER:PORT, or a database such as postgresql://HOST/NAME"
+        shown = name(re.sub("://.*@", "://***@", uri, flags=re.DOTALL))
+        raise ConfigError(f"'{shown}' is no store's address: {fault}. Allowed: {allowed}.")
     file = sqlite_file(uri)
     return uri if file is None else f"{_SQLITE}{file}"
 
@@ -94,13 +97,6 @@ def program(name: str) -> str:
 def is_server(uri: str) -> bool:
     """Say whether a store is a server, which has pages of its own."""
     return uri.startswith(_SERVERS)
-
-
-def _check(uri: str) -> None:
-    if fault := _fault(uri):
-        allowed = "sqlite:///FILE, http://SERVER:PORT, or a database such as postgresql://HOST/NAME"
-        shown = name(re.sub("://.*@", "://***@", uri, flags=re.DOTALL))
-        raise ConfigError(f"'{shown}' is no store's address: {fault}. Allowed: {allowed}.")
 
 
 def _fault(uri: str) -> str | None:

@@ -72,6 +72,8 @@ class Uploader:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._to, self._from = self._process.stdin, self._process.stdout
 
     def hurry(self) -> None:
         """Say that nothing is trained any more, so that the upload need not step back."""
@@ -83,11 +85,14 @@ class Uploader:
         `status` is that of runs that could not record their own end; without one they were killed.
         """
         self._tell((status or "").encode())
-        assert self._process.stdin is not None
         with suppress(OSError):
-            self._process.stdin.close()
+            self._to.close()
         complete = wait and self._wait()
-        self._let_go()
+        # It is left to itself: it may be busy with what is stuck, or earlier runs left.
+        self._from.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.2)
+        self._process.returncode = self._process.returncode or 0  # else Python warns of it
         return complete
 
     def closing_lines(self, *, complete: bool) -> list[str]:
@@ -99,8 +104,8 @@ class Uploader:
             why = f" ({self._obstacle})" if self._obstacle else ""
             lines.append(f"MLflow has not taken everything yet{why}; nothing is lost.")
             still = "" if self._has_ended else "The upload goes on for some minutes. "
-            lines.append(f"{still}To finish it later:")
-            lines.append(f"         {address.sync_command(self._uri, self._folder)}")
+            command = address.sync_command(self._uri, self._folder)
+            lines += [f"{still}To finish it later:", f"         {command}"]
         if not address.is_server(self._uri):
             lines.append(f"review   {address.server_command(self._uri)}")
         position = positions.kept(self._folder, address.name(self._uri))
@@ -110,23 +115,13 @@ class Uploader:
         return lines
 
     def _tell(self, text: bytes) -> None:
-        assert self._process.stdin is not None
         with suppress(OSError):  # it may have died
-            self._process.stdin.write(text)
-            self._process.stdin.flush()
-
-    def _let_go(self) -> None:
-        """Leave the process to itself: it may be busy with what is stuck, or earlier runs left."""
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(0.2)
-        self._process.returncode = self._process.returncode or 0  # else Python warns of it
+            self._to.write(text)
+            self._to.flush()
 
     def _wait(self) -> bool:
         """Listen until the uploader is done, or has done nothing for too long."""
-        assert self._process.stdout is not None
-        pipe, rest = self._process.stdout.fileno(), b""
+        pipe, rest = self._from.fileno(), b""
         end = time.monotonic() + self._patience
         while (left := end - time.monotonic()) > 0 and select.select([pipe], [], [], left)[0]:
             if not (part := os.read(pipe, 65536)):

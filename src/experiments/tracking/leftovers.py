@@ -27,8 +27,7 @@ def _is_left(folder: Path, store: str) -> bool:
         position = positions.kept(folder, store)
         if position is None or journal.is_held(folder):
             return False
-        if not position.ended:
-            return True
-        return next(journal.read(folder / journal.FILE, position.offset), None) is not None
+        news = journal.read(folder / journal.FILE, position.offset)
+        return not position.ended or next(news, None) is not None
     except (OSError, ValueError):
         return False
