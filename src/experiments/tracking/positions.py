@@ -45,8 +45,13 @@ class BusyError(Exception):
 def kept(folder: Path, store: str) -> Position | None:
     """Return a run's position in a store; None where it was never meant for that store."""
     facts = _all(folder).get(store)
+    if facts is None:
+        return None
     try:
-        return None if facts is None else _position(facts)
+        given = facts["decimation"]
+        left_out = {name: tuple(rest) for name, rest in given["left_out"].items()}
+        decimation = Decimation(dict(given["counts"]), left_out, given["dense"])
+        return Position(**{**facts, "decimation": decimation})
     except (TypeError, KeyError, ValueError):  # of another version: sent again from the start
         return Position()
 
@@ -86,10 +91,3 @@ def _all(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _position(facts: dict[str, Any]) -> Position:
-    decimation = facts["decimation"]
-    left_out = {name: tuple(rest) for name, rest in decimation["left_out"].items()}
-    own = Decimation(dict(decimation["counts"]), left_out, decimation["dense"])
-    return Position(**{**facts, "decimation": own})
