@@ -36,7 +36,8 @@ class Study:
     It lives in memory, as thousands of reports in a file would take seconds; a trial that has
     ended is kept in the file at `path`, if there is one, and a study of the same name there goes
     on. `about` is what the values depend on beside the space: a study about something else is
-    refused. Raises ConfigError for that, and for a space that the sampler cannot take.
+    refused. Raises ConfigError for that, and for a space that the sampler cannot take. Of its
+    trials `earlier` were there when it began, and `left` are still to be asked for.
     """
 
     def __init__(
