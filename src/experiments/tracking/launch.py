@@ -108,7 +108,7 @@ class Uploader:
             lines += [f"{still}To finish it later:", f"         {command}"]
         if not address.is_server(self._uri):
             lines.append(f"review   {address.server_command(self._uri)}")
-        position = positions.kept(self._folder, address.name(self._uri))
+        position = positions.recorded(self._folder, address.name(self._uri))
         if position is not None and position.mlflow_run_id:
             page = address.run_page(self._uri, position.experiment_id, position.mlflow_run_id)
             lines.append(f"page     {page}")

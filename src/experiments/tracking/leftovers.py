@@ -24,7 +24,7 @@ def _is_left(folder: Path, store: str) -> bool:
     try:
         if folder.stat().st_uid != os.getuid():  # where the output folder is everybody's
             return False
-        position = positions.kept(folder, store)
+        position = positions.recorded(folder, store)
         if position is None or journal.is_held(folder):
             return False
         news = journal.read(folder / journal.FILE, position.offset)

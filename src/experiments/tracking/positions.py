@@ -42,7 +42,7 @@ class BusyError(Exception):
     """Another process is uploading the run."""
 
 
-def kept(folder: Path, store: str) -> Position | None:
+def recorded(folder: Path, store: str) -> Position | None:
     """Return a run's position in a store; None where it was never meant for that store."""
     facts = _all(folder).get(store)
     if facts is None:
@@ -56,7 +56,7 @@ def kept(folder: Path, store: str) -> Position | None:
         return Position()
 
 
-def keep(folder: Path, store: str, position: Position) -> None:
+def record(folder: Path, store: str, position: Position) -> None:
     """Keep a position, whole or not at all."""
     text = json.dumps(_all(folder) | {store: asdict(position)})
     part = folder / f"{FILE}.part"

@@ -106,7 +106,7 @@ class Upload:
 
     def _known(self) -> Position | None:
         """Return the run's position in the store, if the store still has the run."""
-        position = positions.kept(self.folder, self._store)
+        position = positions.recorded(self.folder, self._store)
         if position is None or not position.mlflow_run_id:
             return position
         if position.offset > journal_size(self.folder):
@@ -122,7 +122,7 @@ class Upload:
 
     def _keep(self) -> None:
         try:
-            positions.keep(self.folder, self._store, self.position)
+            positions.record(self.folder, self._store, self.position)
         except OSError as error:  # full, or read only: sending again is no harm
             log.warning("%s keeps no position: %s", self.folder, error)
 
