@@ -50,7 +50,7 @@ def noisy(count: int) -> list[tuple[int, float]]:
 
 def draw_curves(path: Path) -> None:
     series = {"train/loss": noisy(3000), "val/loss": [(step, 0.5) for step in (0, 1500, 3000)]}
-    figures.curves(path, series, title="Loss", ylabel="loss")
+    figures.step_chart(path, series, title="Loss", ylabel="loss")
 
 
 def draw_confusion(path: Path) -> None:
@@ -60,7 +60,7 @@ def draw_confusion(path: Path) -> None:
 def draw_predictions(path: Path) -> None:
     images, targets = torch.arange(12 * 64.0).view(12, 1, 8, 8), torch.arange(12) % 10
     preds = targets.clone().index_fill(0, torch.tensor([3]), 0)
-    figures.predictions(path, images, targets=targets, preds=preds, classes=DIGITS)
+    figures.samples(path, images, targets=targets, preds=preds, classes=DIGITS)
 
 
 def draw_weights(path: Path) -> None:
@@ -128,7 +128,7 @@ def test_curves_show_every_series(path: Path) -> None:
 def test_a_long_curve_is_smoothed_and_a_short_one_is_not(path: Path) -> None:
     def height(count: int) -> int:
         points = [(step, float(step % 2)) for step in range(count)]
-        figures.curves(path, {"train/loss": points}, title="Noise", ylabel="loss")
+        figures.step_chart(path, {"train/loss": points}, title="Noise", ylabel="loss")
         rows = places(pixels(path), BLUE)[:, 0]
         rows = rows[rows > 100]  # below the legend
         return int(rows.max() - rows.min())
@@ -139,7 +139,7 @@ def test_a_long_curve_is_smoothed_and_a_short_one_is_not(path: Path) -> None:
 
 def test_values_not_finite_are_crosses_over_a_gap(path: Path) -> None:
     ending = {"loss": [(step, 1.0 / step if step < 50 else math.nan) for step in range(1, 101)]}
-    figures.curves(path, ending, title="Loss", ylabel="loss")
+    figures.step_chart(path, ending, title="Loss", ylabel="loss")
     late = places(pixels(path)[:, 700:], BLUE)
     assert len(late) > 100
     assert late[:, 0].max() < 200
@@ -156,15 +156,15 @@ def test_values_not_finite_are_crosses_over_a_gap(path: Path) -> None:
 )
 def test_curves_take_any_values(path: Path, values: list[float], log_y: bool) -> None:
     series = {"a": list(enumerate(values)), "_b": []}
-    figures.curves(path, series, title="Any", ylabel="loss", log_y=log_y)
+    figures.step_chart(path, series, title="Any", ylabel="loss", log_y=log_y)
     pixels(path)
 
 
 def test_curves_take_many_series_and_none(path: Path) -> None:
-    figures.curves(path, {}, title="None", ylabel="loss")
+    figures.step_chart(path, {}, title="None", ylabel="loss")
     pixels(path)
     many = {f"optimizer=adam lr={k} and so on and on": noisy(100) for k in range(25)}
-    figures.curves(path, many, title="Many $_{" * 20, ylabel="loss")
+    figures.step_chart(path, many, title="Many $_{" * 20, ylabel="loss")
     pixels(path)
 
 
@@ -204,7 +204,7 @@ def test_images_are_drawn_channels_last(path: Path) -> None:
     image[0, 0, :, :3] = 255
     image[0, 2, :2, 3:] = 255
     image[0, 1, 2:, 3:] = 255
-    figures.predictions(path, image, targets=torch.tensor([0]), preds=None, classes=["flag"])
+    figures.samples(path, image, targets=torch.tensor([0]), preds=None, classes=["flag"])
     found = pixels(path)
     red, green, blue = (places(found, color) for color in ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
     assert len(red) > len(green) > 1000
@@ -216,7 +216,7 @@ def test_images_are_drawn_channels_last(path: Path) -> None:
 def test_other_images_are_drawn_in_grey_over_their_own_range(path: Path, channels: int) -> None:
     images = torch.full((2, channels, 5, 5), -3.0)
     images[1] = 16.0
-    figures.predictions(path, images, targets=torch.tensor([0, 1]), preds=None, classes=["a", "b"])
+    figures.samples(path, images, targets=torch.tensor([0, 1]), preds=None, classes=["a", "b"])
     found = pixels(path)
     assert (found == found[:, :, :1]).all()
     middle = found[found.shape[0] * 2 // 3]
@@ -226,14 +226,14 @@ def test_other_images_are_drawn_in_grey_over_their_own_range(path: Path, channel
 
 def test_bytes_are_drawn_over_the_range_of_bytes(path: Path) -> None:
     images = torch.full((1, 1, 5, 5), 100, dtype=torch.uint8)
-    figures.predictions(path, images, targets=torch.tensor([0]), preds=None, classes=["grey"])
+    figures.samples(path, images, targets=torch.tensor([0]), preds=None, classes=["grey"])
     assert len(places(pixels(path), (100, 100, 100))) > 10_000
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 9, 16, 17, 25, 31, 32])
 def test_predictions_take_1_to_32_images(path: Path, count: int) -> None:
     images, targets = torch.rand(count, 1, 4, 4), torch.arange(count) % 10
-    figures.predictions(path, images, targets=targets, preds=targets, classes=DIGITS)
+    figures.samples(path, images, targets=targets, preds=targets, classes=DIGITS)
     assert not len(places(pixels(path), RED))
 
 
@@ -245,7 +245,7 @@ def test_wrong_predictions_have_a_colour_and_a_symbol(
         "matplotlib.axes.Axes.set_title", lambda _, text, **__: captions.append(text)
     )
     names, targets, preds = ["cat", "dog"], torch.tensor([0, 1]), torch.tensor([0, 0])
-    figures.predictions(path, torch.rand(2, 3, 4, 4), targets=targets, preds=preds, classes=names)
+    figures.samples(path, torch.rand(2, 3, 4, 4), targets=targets, preds=preds, classes=names)
     assert captions == ["cat\n✓ cat", "dog\n✗ cat"]
     framed = places(pixels(path), RED)
     assert framed[:, 1].min() > pixels(path).shape[1] / 2
@@ -254,7 +254,7 @@ def test_wrong_predictions_have_a_colour_and_a_symbol(
 @pytest.mark.parametrize("name", ["$x^{", "日本", "_hidden", "x" * 100, ""])
 def test_class_names_are_plain_text(path: Path, name: str) -> None:
     images, targets = torch.full((2, 1, 4, 4), math.nan), torch.tensor([0, 1])
-    figures.predictions(path, images, targets=targets, preds=targets, classes=[name, name])
+    figures.samples(path, images, targets=targets, preds=targets, classes=[name, name])
     figures.confusion(path, torch.eye(2), classes=[name, name])
     figures.leaderboard_bars(path, [(name, 1.0)], ylabel=name)
     pixels(path)

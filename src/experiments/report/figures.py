@@ -37,7 +37,7 @@ WIDTH, _DPI = 8.0, 150  # inches, and dots per inch: 1200 pixels
 _LARGEST = 1e250  # a value drawn; the axis' margin beyond it must still be a float64
 
 
-def curves(path: Path, series: Series, *, title: str, ylabel: str, log_y: bool = False) -> None:
+def step_chart(path: Path, series: Series, *, title: str, ylabel: str, log_y: bool = False) -> None:
     """Draw values over steps; crosses at the top edge stand for values that are not finite."""
     looks = cycle(product(("-", "--", ":"), PALETTE))
     values = [value for points in series.values() for _, value in points]
@@ -84,7 +84,7 @@ def confusion(path: Path, matrix: Tensor, *, classes: Names) -> None:
         bar.set_ticks([math.sqrt(mark) for mark in marks], labels=[f"{x:.0%}" for x in marks])
 
 
-def predictions(
+def samples(
     path: Path, images: Tensor, *, targets: Tensor, preds: Tensor | None, classes: Names
 ) -> None:
     """Draw images [N, C, H, W] as stored, with their targets [N] and, where given, preds [N]."""

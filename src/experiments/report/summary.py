@@ -30,7 +30,7 @@ def curves(folder: Path, series: Mapping[str, Sequence[tuple[int, float]]]) -> I
         groups.setdefault(name.rpartition("/")[2], {})[name] = points
     for name, group in groups.items():
         title = f"{name.capitalize()} over steps"
-        figures.curves(folder / f"{name}.png", group, title=title, ylabel=name)
+        figures.step_chart(folder / f"{name}.png", group, title=title, ylabel=name)
         yield f"{name}.png"
 
 
@@ -54,7 +54,7 @@ def pictures(
     folder: Path, items: Tensor, targets: Tensor, preds: Tensor, spec: DataSpec
 ) -> Iterator[str]:
     """Draw images with what they are and are taken for, and yield the figure's name."""
-    figures.predictions(
+    figures.samples(
         folder / "samples.png", items, targets=targets, preds=preds, classes=spec.classes
     )
     yield "samples.png"
