@@ -67,7 +67,10 @@ def describe_spec(spec: DataSpec) -> tuple[dict[str, Any], Tensors]:
     """Return what a data set's spec holds, as plain data and as named tensors."""
     facts = {"input_shape": spec.input_shape, "task": spec.task.name, "classes": spec.classes}
     numbers = {"spec/mean": spec.mean, "spec/std": spec.std}
-    return facts, {name: _exact(value) for name, value in numbers.items()}
+    return facts, {
+        name: value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+        for name, value in numbers.items()
+    }
 
 
 def restore_spec(facts: Mapping[str, Any], tensors: Tensors) -> DataSpec:
@@ -92,7 +95,3 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def _exact(value: Tensor | float) -> Tensor:
-    return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)

@@ -100,13 +100,9 @@ def evolved(
 
 
 def _units(space: Space, point: Point) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    units = []
-    for key, axis in space.items():
-        value = point[key]
-        assert isinstance(axis, Span)
-        assert not isinstance(value, str)
-        units.append(axis.unit(value))
-    return np.array(units)
+    spans = {key: axis for key, axis in space.items() if isinstance(axis, Span)}
+    assert spans.keys() == space.keys()  # as `check_space` has seen to
+    return np.array([span.unit(float(point[key])) for key, span in spans.items()])
 
 
 def _at(space: Space, units: Iterable[float]) -> Point:
