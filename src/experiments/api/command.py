@@ -6,8 +6,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from experiments.config import compose, sources
 from experiments.errors import ConfigError, Interrupted
 from experiments.plugin import discovery
 from experiments.plugin.registry import name_of
-from experiments.runs import journal
 from experiments.runs.folder import Folder
 from experiments.runs.journal import Journal
 from experiments.runs.provenance import Identity
@@ -33,7 +31,6 @@ from experiments.sweeps.plan import Plan
 from experiments.sweeps.task import Task
 from experiments.text import quoted
 from experiments.tracking import launch
-from experiments.tracking.launch import Uploader
 from experiments.training import resume
 from experiments.training.resume import Earlier
 from experiments.training.run import Run, execute
@@ -129,7 +126,7 @@ class Command:
                     error.add_note(f"go on with: {shlex.join(again)}")
                 ended.append(error)
 
-        with self._uploading():
+        with launch.uploading(self.plan.experiment.tracking, self.plan.folder, self.root):
             run_job(
                 job,
                 self.plan.config,
@@ -143,7 +140,8 @@ class Command:
 
     def _sweep(self) -> "Multiple":
         """Train every job of a sweep, or those that are missing."""
-        experiment, earlier = self.plan.experiment, self._interrupted()
+        experiment = self.plan.experiment
+        earlier = library.unfinished(experiment, self.plan.folder, self.overrides)
         if not any(decided_by(key) is Decides.fit for key in self.plan.varied):
             prepare(experiment)  # what fits in no job is found before there is a folder
         folder = earlier or self.plan.folder
@@ -165,7 +163,7 @@ class Command:
         for lines, problem in self.plan.wrong.items():
             print(f"{lines} is left out: {problem}", file=sys.stderr)
         started = time.monotonic()
-        with here._uploading() as hurry:
+        with launch.uploading(experiment.tracking, folder, self.root) as hurry:
             parent = Sweep(experiment, Journal(folder, resume=bool(earlier)), identity, self.root)
             took = here._train_jobs(task, parent, hurry)
             waited = time.monotonic()
@@ -200,48 +198,9 @@ class Command:
         parent.close("KILLED" if task.is_stopped else "FAILED" if task.failures else "FINISHED")
         return seconds
 
-    def _interrupted(self) -> Path | None:
-        """Return the folder of a sweep of this command that has not come to its end."""
-        folder = Folder(self.plan.folder)
-        if folder.exists:
-            if library.is_interrupted(folder, self.overrides):
-                return folder.path
-            if not folder.is_held and library.is_other(folder, self.overrides):
-                raise ConfigError(
-                    f"The folder {folder.path} is that of another sweep; name another."
-                )
-            return None
-        if not self._is_tracked:
-            return None
-        found = library.find_sweep(Path(self.plan.experiment.output), self.overrides)
-        if found is not None:
-            print(f"goes on with the sweep in {found}, which was interrupted", flush=True)
-        return found
-
     @property
     def _is_tracked(self) -> bool:
         return self.plan.experiment.tracking.mode is not TrackingMode.none
-
-    @contextmanager
-    def _uploading(self) -> Iterator[Callable[[], None]]:
-        """Feed MLflow meanwhile, sparingly until this function is called; then wait for it."""
-        settings = self.plan.experiment.tracking
-        if settings.mode is not TrackingMode.mlflow:
-            yield lambda: None
-            return
-        uri = launch.store(settings, self.root)
-        uploader = Uploader(self.plan.folder, uri, patience=settings.wait)
-        status = "FINISHED"
-        try:
-            yield uploader.hurry
-        except BaseException as error:
-            status = "FAILED" if isinstance(error, Exception) else "KILLED"
-            raise
-        finally:
-            # A signal asks for a quick end; the uploader goes on without this process.
-            complete = uploader.finish(status, wait=status != "KILLED")
-            if (self.plan.folder / journal.FILE).exists():
-                print(*uploader.closing_lines(complete=complete), sep="\n", flush=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,8 @@ from functools import cache
 from typing import Any
 
 from experiments.errors import ConfigError
-from experiments.plugin import bounds, registry
-from experiments.plugin.kinds import Optimizer, Plugin, Transform
-from experiments.plugin.spec import Precision
+from experiments.plugin import bounds
+from experiments.plugin.kinds import Plugin
 from experiments.settings import Experiment, Vary
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -103,19 +102,6 @@ def varying(
 def number(line: str) -> dict[str, float]:
     """Return the number that an override gives a setting, by its key; none where it gives none."""
     return dict(_candidates([line]))
-
-
-def obstacle(experiment: Experiment) -> str | None:
-    """Say which setting keeps a run from training with others, or None."""
-    if experiment.device.precision is Precision.fp16:
-        return "device.precision=fp16: its loss scale is of one run"
-    if not experiment.dataset.resident or experiment.data.workers:
-        return "dataset.resident=false or data.workers: a loader feeds it"
-    parts: list[Optimizer | Transform] = [experiment.optimizer, *experiment.transform.values()]
-    for plugin in parts:
-        if not plugin.in_lanes:
-            return f"{registry.name_of(type(plugin))} cannot be vectorized over runs"
-    return None
 
 
 def _is_free(key: str, value: float, fields: Mapping[str, dataclasses.Field[Any]]) -> bool:

@@ -138,7 +138,7 @@ class Launch:
             return "hydra/launcher=basic"
         if self._most < probe.FEWEST:
             return f"hydra.launcher.max_lanes={self._most}"
-        return groups.obstacle(group.experiments[0])
+        return probe.obstacle(group.experiments[0])
 
     def _size(self, count: int, obstacle: str | None) -> int:
         """Return how many jobs of so many make a group, such that every process has one."""

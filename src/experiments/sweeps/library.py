@@ -11,10 +11,30 @@ from experiments.plugin.description import describe
 from experiments.process.secrecy import clean
 from experiments.runs.folder import Folder, all_below, runs_in
 from experiments.runs.result import Result, Status
-from experiments.settings import Experiment
+from experiments.settings import Experiment, TrackingMode
 from experiments.training.resume import settings_of
 
 _OVER = (Status.finished, Status.pruned, Status.diverged)  # with a result that stays
+
+
+def unfinished(experiment: Experiment, path: Path, overrides: Sequence[str]) -> Path | None:
+    """Return the folder of a sweep of this command that has not come to its end.
+
+    `path` is where a sweep would be made; raises ConfigError where another one is there.
+    """
+    folder = Folder(path)
+    if folder.exists:
+        if is_interrupted(folder, overrides):
+            return path
+        if not folder.is_held and is_other(folder, overrides):
+            raise ConfigError(f"The folder {path} is that of another sweep; name another.")
+        return None
+    if experiment.tracking.mode is TrackingMode.none:
+        return None
+    found = find_sweep(Path(experiment.output), overrides)
+    if found is not None:
+        print(f"goes on with the sweep in {found}, which was interrupted", flush=True)
+    return found
 
 
 def find_sweep(output: Path, overrides: Sequence[str]) -> Path | None:

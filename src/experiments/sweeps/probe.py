@@ -19,8 +19,10 @@ import torch
 
 from experiments.errors import is_out_of_memory
 from experiments.plugin import registry
+from experiments.plugin.kinds import Optimizer, Transform
+from experiments.plugin.spec import Precision
 from experiments.settings import Experiment
-from experiments.sweeps import console, groups
+from experiments.sweeps import console
 from experiments.training import engine, lanes
 from experiments.training.evaluation import evaluate
 from experiments.training.loop import descend
@@ -42,6 +44,19 @@ class Choice(NamedTuple):
 
     lanes: int
     reason: str
+
+
+def obstacle(experiment: Experiment) -> str | None:
+    """Say which setting keeps a run from training with others, or None."""
+    if experiment.device.precision is Precision.fp16:
+        return "device.precision=fp16: its loss scale is of one run"
+    if not experiment.dataset.resident or experiment.data.workers:
+        return "dataset.resident=false or data.workers: a loader feeds it"
+    parts: list[Optimizer | Transform] = [experiment.optimizer, *experiment.transform.values()]
+    for plugin in parts:
+        if not plugin.in_lanes:
+            return f"{registry.name_of(type(plugin))} cannot be vectorized over runs"
+    return None
 
 
 def choose(experiments: Sequence[Experiment], most: int) -> Choice:
@@ -82,8 +97,8 @@ def choose(experiments: Sequence[Experiment], most: int) -> Choice:
 def parts(experiments: Sequence[Experiment], most: int, *, probe: bool) -> list[range]:
     """Divide runs into as many lanes as are fastest, and say so where that is not all of them."""
     count = len(experiments)
-    if count < FEWEST or most < FEWEST or not probe or groups.obstacle(experiments[0]):
-        return divided(count, 1 if count and groups.obstacle(experiments[0]) else most)
+    if count < FEWEST or most < FEWEST or not probe or obstacle(experiments[0]):
+        return divided(count, 1 if count and obstacle(experiments[0]) else most)
     try:
         choice = choose(experiments, most)
     except Exception as error:  # which each job is to meet for itself

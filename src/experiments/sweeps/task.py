@@ -86,10 +86,10 @@ class Task:
         return seconds
 
     def _train(self, jobs: Sequence["_Job"], files: Template) -> float:
-        """Train jobs together, and return the seconds that it took."""
+        """Train jobs together, and return the seconds of training alone."""
         if self.is_stopped:
             return 0.0
-        runs, started = [], time.monotonic()
+        runs, started, trained = [], time.monotonic(), 0.0
         for job in jobs:
             try:
                 runs.append(self._opened(job, files))
@@ -100,7 +100,8 @@ class Task:
                 number, seconds = run.identity.job, time.monotonic() - started
                 assert number is not None
                 self.tell(number, run.identity.overrides, outcome, seconds)
-        return time.monotonic() - started
+                trained = max(trained, outcome.seconds if isinstance(outcome, Result) else 0.0)
+        return trained
 
     def _opened(self, job: "_Job", files: Template) -> Run:
         folder = self.folder / job.folder

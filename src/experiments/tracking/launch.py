@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from experiments.errors import StorageError
 from experiments.process import secrecy
-from experiments.settings import Tracking
+from experiments.runs.folder import Folder
+from experiments.settings import Tracking, TrackingMode
 from experiments.tracking import address, pipes, positions
 
 _PROBE = b"\0" * 4096  # bytes that a place must take to be called writable
@@ -50,6 +52,29 @@ def check_writable(uri: str) -> None:
             f"MLflow's store {file} cannot be written to: {where}: {error.strerror}; "
             "tracking=offline needs no store."
         ) from error
+
+
+@contextmanager
+def uploading(tracking: Tracking, folder: Path, root: Path) -> Iterator[Callable[[], None]]:
+    """Feed MLflow from the journals in a folder meanwhile, then wait for it and say where to look.
+
+    It is done sparingly, until the function is called that this gives.
+    """
+    if tracking.mode is not TrackingMode.mlflow:
+        yield lambda: None
+        return
+    uploader = Uploader(folder, store(tracking, root), patience=tracking.wait)
+    status = "FINISHED"
+    try:
+        yield uploader.hurry
+    except BaseException as error:
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"
+        raise
+    finally:
+        # A signal asks for a quick end; the uploader goes on without this process.
+        complete = uploader.finish(status, wait=status != "KILLED")
+        if Folder(folder).exists:
+            print(*uploader.closing_lines(complete=complete), sep="\n", flush=True)
 
 
 class Uploader:

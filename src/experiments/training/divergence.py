@@ -1,16 +1,46 @@
 """Where a run that diverged went wrong: its last steps are taken again, one by one."""
 
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
 from experiments.data.seeds import derive
+from experiments.errors import DivergedError
 from experiments.rules.params import Params
+from experiments.runs import checkpoints
 from experiments.runs.checkpoints import Content
+from experiments.runs.tracker import Tracker
 from experiments.training import checkpoint, engine
 from experiments.training.loop import Step, descend
 from experiments.training.session import Session
+
+log = logging.getLogger(__name__)
+
+
+def located(
+    error: DivergedError,
+    fresh: Callable[[], Session],
+    tracker: Tracker,
+    run_id: str,
+    *,
+    longest: float,
+) -> DivergedError:
+    """Return a run's error with what its last steps show when they are taken again.
+
+    A `fresh` session is one that is prepared anew; that takes so many seconds at the `longest`.
+    """
+    folder = tracker.folder
+    try:
+        content = checkpoints.newest(folder, run_id, tracker.position()) if folder else None
+        shown = found(fresh(), content, error.t, longest=longest)
+    except Exception as other:  # it must not hide why the run ended
+        log.warning("The last steps could not be taken again: %s", other)
+        return error
+    told = DivergedError(f"{error} {shown}".rstrip(), error.t)
+    told.__cause__ = error
+    return told
 
 
 def found(session: Session, content: Content | None, t: int, *, longest: float) -> str:

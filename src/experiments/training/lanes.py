@@ -13,7 +13,8 @@ from experiments.rules.rule import Memory
 from experiments.settings import Experiment
 from experiments.training import compatibility
 from experiments.training.forward import Forward
-from experiments.training.session import Session, build_network, rule_for
+from experiments.training.network import build_network
+from experiments.training.session import Session, rule_for
 
 
 def in_lanes(session: Session, experiments: Sequence[Experiment]) -> Session:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from experiments.errors import DivergedError, explained, is_out_of_memory
 from experiments.plugin import registry
-from experiments.runs import checkpoints, provenance
+from experiments.runs import provenance
 from experiments.runs.checkpoints import Keeper
 from experiments.runs.journal import Event
 from experiments.runs.provenance import Identity
@@ -197,17 +197,14 @@ class _Execution:
         room, begun = _REPLAY, time.monotonic()
         if not self._alone:
             room = min(room, max(_LEAST, _SHARE * (begun - self._started)) - self._replayed)
-        folder, position = run.tracker.folder, run.tracker.position()
-        try:
-            content = checkpoints.newest(folder, run.identity.run_id, position) if folder else None
-            fresh = lanes.in_lanes(ended.session, [run.experiment])
-            found = divergence.found(fresh, content, error.t, longest=room)
-        except Exception as other:  # it must not hide why the run ended
-            run.log.warning("The last steps could not be taken again: %s", other)
-            return error
+        told = divergence.located(
+            error,
+            lambda: lanes.in_lanes(ended.session, [run.experiment]),
+            run.tracker,
+            run.identity.run_id,
+            longest=room,
+        )
         self._replayed += time.monotonic() - begun
-        told = DivergedError(f"{error} {found}".rstrip(), error.t)
-        told.__cause__ = error
         return told
 
 

@@ -7,31 +7,27 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from experiments.data import cache
 from experiments.data.batches import Batches
 from experiments.data.preprocessing import Preprocessing
-from experiments.data.seeds import default_stream
 from experiments.errors import ConfigError
-from experiments.plugin import registry
-from experiments.plugin.kinds import Metric
+from experiments.plugin.kinds import Augment, Metric
 from experiments.plugin.spec import (
-    DataSpec,
-    MemoryFormat,
-    Network,
     Precision,
     Splits,
     Tensors,
     Unit,
 )
 from experiments.rules.axis import Axis
-from experiments.rules.params import Params, initial_tensors
+from experiments.rules.params import Params
 from experiments.rules.rule import Memory, Rule
 from experiments.settings import Experiment, TrackingMode
 from experiments.training import compatibility
 from experiments.training.device import open_device
 from experiments.training.forward import Forward
+from experiments.training.network import check_outputs, open_network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,21 +96,13 @@ def prepare(experiment: Experiment) -> Session:
     metrics = compatibility.metrics_for(experiment, splits.spec)
     monitor, higher_is_better = compatibility.monitored(experiment.monitor, metrics)
 
-    params, model = _network(experiment, splits.spec, device)
-    preprocessing = Preprocessing(
-        splits.spec,
-        device=device,
-        dtype=params.vector.dtype,
-        augment=compatibility.augmentations_for(experiment, splits.spec, loss_fn),
-        channels_last=params.channels_last,
-    )
-    batches = _batches(experiment, splits, preprocessing, device)
-    _probe(experiment, splits.spec, model, params, batches["train"])
+    params, model = open_network(experiment, splits.spec, device)
+    augment = compatibility.augmentations_for(experiment, splits.spec, loss_fn)
+    batches = _batches(experiment, splits, params, augment)
+    check_outputs(experiment, splits.spec, model, params, batches["train"])
 
-    steps_per_epoch = math.ceil(len(batches["train"]) / experiment.accumulate)
-    total_steps = experiment.epochs * steps_per_epoch
-    total_steps = min(total_steps, experiment.max_steps or total_steps)
-    rule = rule_for([experiment], params, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+    steps = _counted(experiment, batches["train"])
+    rule = rule_for([experiment], params, **steps)
     return Session(
         experiments=(experiment,),
         device=device,
@@ -126,37 +114,31 @@ def prepare(experiment: Experiment) -> Session:
         metrics=metrics,
         rule=rule,
         state=rule.init(params.vector),
-        steps_per_epoch=steps_per_epoch,
-        total_steps=total_steps,
         monitor=monitor,
         higher_is_better=higher_is_better,
+        **steps,
     )
 
 
-def build_network(experiment: Experiment, spec: DataSpec) -> nn.Module | Network:
-    """Return the model's network with the parameters that the seed gives it."""
-    with default_stream(experiment.seed, "init"):
-        try:
-            return experiment.model.build(spec)
-        except ValueError as error:
-            raise ConfigError(f"{_pair(experiment)}: {error}.") from error
-
-
-def _network(
-    experiment: Experiment, spec: DataSpec, device: torch.device
-) -> tuple[Params, Forward]:
-    """Build the network, and take it apart into its parameters and the function of them."""
-    precision = experiment.device.precision
-    dtype = torch.float64 if precision is Precision.fp64 else torch.float32
-    network = build_network(experiment, spec)
-    channels_last = _is_channels_last(experiment, network, device)
-    params = Params([network], device, dtype, channels_last=channels_last)
-    return params, Forward([network], params, precision)
+def _counted(experiment: Experiment, train: Batches) -> dict[str, int]:
+    """Return the numbers of steps of an epoch and of all."""
+    steps_per_epoch = math.ceil(len(train) / experiment.accumulate)
+    total_steps = experiment.epochs * steps_per_epoch
+    total_steps = min(total_steps, experiment.max_steps or total_steps)
+    return {"steps_per_epoch": steps_per_epoch, "total_steps": total_steps}
 
 
 def _batches(
-    experiment: Experiment, splits: Splits, preprocessing: Preprocessing, device: torch.device
+    experiment: Experiment, splits: Splits, params: Params, augment: Mapping[str, Augment]
 ) -> dict[str, Batches]:
+    device, dtype = params.vector.device, params.vector.dtype
+    preprocessing = Preprocessing(
+        splits.spec,
+        device=device,
+        dtype=dtype,
+        augment=augment,
+        channels_last=params.channels_last,
+    )
     data = experiment.data
     make = partial(
         Batches,
@@ -195,42 +177,3 @@ def rule_for(
         steps_per_epoch=steps_per_epoch,
         scaled=first.device.precision is Precision.fp16,
     )
-
-
-def _is_channels_last(
-    experiment: Experiment, network: nn.Module | Network, device: torch.device
-) -> bool:
-    """Say whether images lie channels last; if not told, where that makes convolutions fast."""
-    asked, precision = experiment.device.memory_format, experiment.device.precision
-    if asked is not MemoryFormat.auto:
-        return asked is MemoryFormat.channels_last
-    fast = device.type == "cpu" or precision in {Precision.tf32, Precision.bf16, Precision.fp16}
-    return fast and any(tensor.dim() == 4 for tensor in initial_tensors(network).values())
-
-
-def _probe(
-    experiment: Experiment, spec: DataSpec, model: Forward, params: Params, train: Batches
-) -> None:
-    inputs, _ = train.first(2)
-    model.train(False)
-    try:
-        with torch.no_grad():
-            outputs = model(params.tensors, inputs)
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"{_pair(experiment)}: inputs of shape {list(inputs.shape)} do not fit: {reason}"
-        ) from error
-    finally:
-        model.train()
-    expected = [len(inputs), spec.outputs]
-    if list(outputs.shape) != expected:
-        raise ConfigError(
-            f"{_pair(experiment)}: outputs of shape {list(outputs.shape)} must be {expected}."
-        )
-
-
-def _pair(experiment: Experiment) -> str:
-    model = registry.name_of(type(experiment.model))
-    dataset = registry.name_of(type(experiment.dataset))
-    return f"model={model} does not fit dataset={dataset}"

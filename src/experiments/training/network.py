@@ -1,0 +1,74 @@
+"""A model's network, taken apart into its parameters and the function of them, if it fits."""
+
+import torch
+from torch import nn
+
+from experiments.data.batches import Batches
+from experiments.data.seeds import default_stream
+from experiments.errors import ConfigError
+from experiments.plugin import registry
+from experiments.plugin.spec import DataSpec, MemoryFormat, Network, Precision
+from experiments.rules.params import Params, initial_tensors
+from experiments.settings import Experiment
+from experiments.training.forward import Forward
+
+
+def build_network(experiment: Experiment, spec: DataSpec) -> nn.Module | Network:
+    """Return the model's network with the parameters that the seed gives it."""
+    with default_stream(experiment.seed, "init"):
+        try:
+            return experiment.model.build(spec)
+        except ValueError as error:
+            raise ConfigError(f"{_pair(experiment)}: {error}.") from error
+
+
+def open_network(
+    experiment: Experiment, spec: DataSpec, device: torch.device
+) -> tuple[Params, Forward]:
+    """Build the network, and take it apart into its parameters and the function of them."""
+    precision = experiment.device.precision
+    dtype = torch.float64 if precision is Precision.fp64 else torch.float32
+    network = build_network(experiment, spec)
+    channels_last = _is_channels_last(experiment, network, device)
+    params = Params([network], device, dtype, channels_last=channels_last)
+    return params, Forward([network], params, precision)
+
+
+def check_outputs(
+    experiment: Experiment, spec: DataSpec, model: Forward, params: Params, train: Batches
+) -> None:
+    """Compute the outputs of two items; raise ConfigError where these or the inputs do not fit."""
+    inputs, _ = train.first(2)
+    model.train(False)
+    try:
+        with torch.no_grad():
+            outputs = model(params.tensors, inputs)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"{_pair(experiment)}: inputs of shape {list(inputs.shape)} do not fit: {reason}"
+        ) from error
+    finally:
+        model.train()
+    expected = [len(inputs), spec.outputs]
+    if list(outputs.shape) != expected:
+        raise ConfigError(
+            f"{_pair(experiment)}: outputs of shape {list(outputs.shape)} must be {expected}."
+        )
+
+
+def _is_channels_last(
+    experiment: Experiment, network: nn.Module | Network, device: torch.device
+) -> bool:
+    """Say whether images lie channels last; if not told, where that makes convolutions fast."""
+    asked, precision = experiment.device.memory_format, experiment.device.precision
+    if asked is not MemoryFormat.auto:
+        return asked is MemoryFormat.channels_last
+    fast = device.type == "cpu" or precision in {Precision.tf32, Precision.bf16, Precision.fp16}
+    return fast and any(tensor.dim() == 4 for tensor in initial_tensors(network).values())
+
+
+def _pair(experiment: Experiment) -> str:
+    model = registry.name_of(type(experiment.model))
+    dataset = registry.name_of(type(experiment.dataset))
+    return f"model={model} does not fit dataset={dataset}"
