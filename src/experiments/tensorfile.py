@@ -33,7 +33,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) ->
     The metadata holds the facts and one SHA-256 of them and of the tensors' names, shapes and
     bytes. Raises OSError where there is no room, or more facts than `load` would read.
     """
-    dense = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    dense = {name: _dense(tensor) for name, tensor in tensors.items()}
     text = json.dumps(facts)
     content = serialise(dense, {"facts": text, "sha256": _digest(dense, text)})
     if _excess(content[:8], len(dense), text):
@@ -79,6 +79,11 @@ def load(path: Path) -> tuple[Tensors, dict[str, Any]]:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{path} is no readable checkpoint: {reason[:200]}.") from error
     return tensors, facts
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    # A dimension of one number may have any stride, which no view of bytes takes.
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def under(prefix: str, tensors: Tensors) -> Tensors:

@@ -12,9 +12,10 @@ from refusals import process, refusal, some
 
 from experiments.config import compose
 from experiments.process import secrecy
-from experiments.runs import journal, provenance, results
+from experiments.runs import journal, provenance
 from experiments.runs.journal import Journal
 from experiments.sweeps import plan
+from experiments.training import handover
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARIES = ["CANARY-3f9c1b", 'CANARY "quoted" pä$s wörd', "8041552671093348"]
@@ -282,6 +283,6 @@ def test_words_of_the_journals_own_stay_though_they_are_hidden(tmp_path: Path) -
 def test_a_written_file_is_clean(tmp_path: Path) -> None:
     secrecy.hide("CANARY", "***")
     tracker = Journal(tmp_path)
-    results.write(tracker, "error.txt", "it was CANARY")
+    handover.write(tracker, "error.txt", "it was CANARY")
     tracker.close()
     assert (tmp_path / "error.txt").read_text() == "it was ***\n"

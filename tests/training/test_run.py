@@ -8,7 +8,7 @@ from composed import compose, execute
 
 from experiments.runs.result import Result
 from experiments.runs.tracker import InMemory, Tracker
-from experiments.training import ending
+from experiments.training import handover
 from experiments.training.session import Session, prepare
 
 
@@ -102,4 +102,4 @@ def test_pictures_that_use_little_of_a_byte_are_drawn_between_their_extremes(
     dataset: str, dtype: torch.dtype
 ) -> None:
     session = prepare(compose([f"dataset={dataset}", "tracking=none"]))
-    assert ending._stored(session, 3).dtype == dtype
+    assert handover._stored(session, 3).dtype == dtype

@@ -4,7 +4,7 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,14 @@ from matplotlib.figure import Figure
 from experiments import tensorfile
 from experiments.cli import main
 from experiments.process import signals
-from experiments.runs import journal
+from experiments.runs import journal, provenance
+from experiments.runs.folder import Folder
 from experiments.runs.predictor import predictor
+from experiments.training import handover, train
 from experiments.training.group import Ended, Group
+from experiments.training.history import History
 from experiments.training.loop import Step
+from experiments.training.session import Session
 from experiments.training.train import Training
 
 MLP = ["dataset=synthetic", "dataset.items=120", "dataset.features=4", "model=mlp",
@@ -379,3 +383,81 @@ def test_the_folder_of_another_sweep_is_refused(
     other = ["-m", *scenes.QUICK, *MLP, f"output={tmp_path}", here, "seed=3,4"]
     assert main.command(ROOT, other) == 2
     assert "is that of another sweep" in capsys.readouterr().err
+
+
+def test_an_error_while_one_job_is_concluded_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = handover._draw
+
+    def failing(session: Session, history: History, folder: Path) -> Iterator[str]:
+        if session.experiment.seed == 2:
+            raise ZeroDivisionError("a figure on purpose")
+        return drawn(session, history, folder)
+
+    monkeypatch.setattr(handover, "_draw", failing)
+    folder = sweep(tmp_path, "seed=1,2,3", "tracking.figures=true", status=1)
+    assert "1 of 3 jobs failed" in (told := capsys.readouterr().err)
+    assert "seed=2: a figure on purpose" in told
+    ends = [Folder(folder / str(job)).end for job in range(3)]
+    assert ends == ["FINISHED", "FAILED", "FINISHED"]
+    assert [result(folder, job)["status"] for job in range(3)] == ["finished", "failed", "finished"]
+    assert "a figure on purpose" in (folder / "1" / "error.txt").read_text()
+    assert Folder(folder).end == "FAILED"
+
+
+def test_a_test_split_that_cannot_be_evaluated_together_is_each_job_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated = train.evaluate
+
+    def failing(session: Session, split: str) -> list[dict[str, float]]:
+        if split == "test" and any(one.seed == 2 for one in session.experiments):
+            raise ArithmeticError("a metric on purpose")
+        return evaluated(session, split)
+
+    monkeypatch.setattr(train, "evaluate", failing)
+    folder = sweep(tmp_path, "seed=1,2,3", status=1)
+    assert [result(folder, job)["status"] for job in range(3)] == ["finished", "failed", "finished"]
+    assert result(folder, 1)["reason"] == "a metric on purpose"
+
+
+def test_a_group_ends_when_its_time_is_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = sweep(tmp_path, "seed=1,2", "epochs=100000", "time_limit=0.5")
+    assert "2 jobs -> 1 group (2 lanes), 0 alone" in capsys.readouterr().out
+    for job in range(2):
+        found = result(folder, job)
+        assert (found["status"], found["reason"]) == ("finished", "time_limit=0.5")
+
+
+def test_jobs_leave_their_code_and_say_which_parameter_diverged_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "patch", lambda _: "the code beside its commit")
+    wanted = ["dataset.task=regression", "optimizer=sgd", "optimizer.lr=0.01,1e200"]
+    folder = sweep(tmp_path, *wanted, "seed=1")
+    for job in range(2):
+        assert "beside its commit" in (folder / str(job) / "code.patch").read_text()
+    found = result(folder, 1)
+    assert found["status"] == "diverged"
+    assert "weights1 (2e+200) was largest" in str(found["reason"])
+
+
+def test_the_best_parameters_are_on_the_disk_when_they_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[bool] = []
+    taken = Training.take
+
+    def looking(self: Training, step: Step) -> list[Ended]:
+        ended = taken(self, step)
+        if step.t == 4:
+            found[:] = [path.exists() for path in sorted(tmp_path.glob("*-sweep/?/checkpoints"))]
+            found.append(bool(list(tmp_path.glob("*-sweep/?/checkpoints/best.safetensors"))))
+        return ended
+
+    monkeypatch.setattr(Training, "take", looking)
+    sweep(tmp_path, "seed=1,2", "epochs=3")
+    assert found == [True, True, True]

@@ -3,14 +3,14 @@
 import copy
 import json
 import os
+import sys
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
@@ -23,8 +23,10 @@ from experiments.sweeps import console, groups, library, probe
 from experiments.sweeps.groups import Together
 from experiments.sweeps.library import Library
 from experiments.sweeps.task import Task
+from experiments.text import shortened
 
 _ABOVE = "groups"  # the folder of the groups, in that of the sweep
+_PAUSE = 0.2  # seconds between two looks at the runs of other processes
 
 
 class _Groups:
@@ -80,16 +82,23 @@ class Launch:
         folders = self._folders(jobs)
         names = self._divided(jobs, folders)
         if names:
-            with nullcontext() if self._is_local else compose.withdrawn():
-                done = self._launcher.launch(
-                    [[f"lanes={name}"] for name in names], initial_job_idx=names[0]
-                )
-            self._take(done)
+            self._launch([[f"lanes={name}"] for name in names], names[0], folders)
         return {number: self._result(number, folders[number], jobs) for number in jobs}
 
-    def _take(self, done: Sequence[JobReturn]) -> None:
-        """Take what another process has returned: this one has counted its own seconds."""
-        if not self._is_local:
+    def _launch(
+        self, overrides: list[list[str]], first: int, folders: Mapping[int, Folder]
+    ) -> None:
+        if self._is_local:
+            self._launcher.launch(overrides, initial_job_idx=first)
+            return
+        try:
+            with compose.withdrawn():
+                done = self._launcher.launch(overrides, initial_job_idx=first)
+        except Exception as error:  # of a worker that has ended without a word
+            print(f"warning: {shortened(str(error))}", file=sys.stderr)
+            while any(folder.exists and folder.is_held for folder in folders.values()):
+                time.sleep(_PAUSE)  # the others go on
+        else:
             returned = [job._return_value for job in done]
             self._task.seconds.extend(value for value in returned if isinstance(value, float))
 

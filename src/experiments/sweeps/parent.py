@@ -17,7 +17,7 @@ from experiments.settings import Experiment
 from experiments.sweeps import leaderboard
 from experiments.sweeps.leaderboard import Job, label
 from experiments.sweeps.library import sweep_config
-from experiments.training.ending import write
+from experiments.training.handover import write
 
 _SHOWN = 20  # rows of a table on a page or a screen; the files have all
 _AXES = 6  # settings that each have a figure

@@ -111,8 +111,7 @@ def parts(experiments: Sequence[Experiment], most: int, *, probe: bool) -> list[
 def divided(count: int, most: int) -> list[range]:
     """Divide so many runs into parts of a similar size that have so many at most."""
     parts = math.ceil(count / most)
-    bounds = [count * n // parts for n in range(parts + 1)]
-    return [range(start, stop) for start, stop in itertools.pairwise(bounds)]
+    return [range(count * n // parts, count * (n + 1) // parts) for n in range(parts)]
 
 
 def _sizes(most: int, first: int) -> list[int]:

@@ -104,9 +104,12 @@ class Group:
         if not self.best or len(places) == axis.count:
             self.best = {name: tensor.clone() for name, tensor in trained.items()}
         else:
+            # Copies, as a point that is kept may hold those before.
             rows = torch.tensor(places, device=self.session.device)
-            for name, tensor in self.best.items():
-                tensor[rows] = trained[name][rows]
+            self.best = {
+                name: tensor.index_copy(0, rows, trained[name][rows])
+                for name, tensor in self.best.items()
+            }
         self._unwritten.update(places)
         moment, cost = self._written
         if axis.count > 1 and time.monotonic() - moment < _SHARE * cost:
@@ -127,6 +130,8 @@ class Group:
 
     def end(self, results: Mapping[int, Result | Exception]) -> list[Ended]:
         """Take runs out, with their best parameters on the disk."""
+        if not results:
+            return []
         sessions = {place: self.with_best([place]) for place in results}
         failed = self._write((p, s) for p, s in sessions.items() if p in self._unwritten)
         failed |= self.finish(results)

@@ -18,7 +18,7 @@ from experiments.runs.provenance import Identity
 from experiments.runs.result import Result
 from experiments.runs.tracker import Tracker
 from experiments.settings import Experiment
-from experiments.training import divergence, ending, lanes
+from experiments.training import divergence, handover, lanes
 from experiments.training.group import Ended, Lane
 from experiments.training.record import Record
 from experiments.training.resume import Earlier
@@ -97,7 +97,7 @@ class _Execution:
     def kill(self) -> None:
         """End every run that has not ended, so that it can go on later."""
         for run in self._waiting.values():
-            ending.end(run.tracker, run.log, "KILLED")
+            handover.end(run.tracker, run.log, "KILLED")
 
     def _start(self, run: Run) -> None:
         like = next(iter(self._starts.values()), None)
@@ -152,7 +152,7 @@ class _Execution:
             if not again and not (run.earlier and run.earlier.digest):
                 own = lanes.taken(session, [place], session.state)
                 config = self._starts[run.identity.run_id]["config"]
-                ending.record_origin(own, run.tracker, run.log, config, dataset, self._patch)
+                handover.record_origin(own, run.tracker, run.log, config, dataset, self._patch)
             prepared.append(lane)
         return Training(session, prepared)
 
@@ -165,9 +165,9 @@ class _Execution:
         outcome, history = ended.result, ended.lane.record.history
         if isinstance(outcome, Result):
             try:
-                ending.announce(outcome, history, run.log)
+                handover.announce(outcome, history, run.log)
                 start = self._starts[run.identity.run_id]
-                ending.hand_over(ended.session, run.tracker, history, outcome, start)
+                handover.hand_over(ended.session, run.tracker, history, outcome, start)
             except Exception as error:
                 outcome = error
         if isinstance(outcome, Exception):
@@ -179,12 +179,12 @@ class _Execution:
         told = explained(error)
         if told is not error and told.__cause__ is None:
             told.__cause__ = error
-        ending.record_failure(run.tracker, told)
+        handover.record_failure(run.tracker, told)
         self._end(run, "FAILED")
         return told
 
     def _end(self, run: Run, status: str) -> None:
-        ending.end(run.tracker, run.log, status)
+        handover.end(run.tracker, run.log, status)
         del self._waiting[run.identity.run_id]
 
     def _located(self, run: Run, ended: Ended, error: Exception) -> Exception:
