@@ -18,6 +18,8 @@ from composed import ROOT
 from omegaconf import OmegaConf
 from programs import Ended, Running
 
+from experiments.cli import main
+
 BAD_PLUGIN = '''
 from experiments import Model, Network, register
 import torch
@@ -224,3 +226,18 @@ def test_a_traceback_is_shown_on_request() -> None:
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert "Traceback" in done.stderr
+
+
+def test_a_run_that_is_past_the_end_that_is_asked_for_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = ["tracking=offline", "tracking.figures=false", "tracking.model=false"]
+    here += [f"output={tmp_path}", "device=cpu", f"hydra.run.dir={tmp_path}/run"]
+    assert main.command(ROOT, ["epochs=3", *here]) == 0
+    capsys.readouterr()
+    before = (tmp_path / "run" / "journal.jsonl").read_bytes()
+    again = ["resume=run", "resume_changed=true", "epochs=2", f"output={tmp_path}"]
+    status, line = refused(again, capsys, monkeypatch)
+    assert status == 2
+    assert "run is at step 120 (epoch 3), which is after the end that epochs=2" in line
+    assert (tmp_path / "run" / "journal.jsonl").read_bytes() == before

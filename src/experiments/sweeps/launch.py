@@ -80,9 +80,16 @@ class Launch:
         """Run jobs, of which there are the overrides by number, and return how each ended."""
         self._task.numbers.update(jobs)
         folders = self._folders(jobs)
-        names = self._divided(jobs, folders)
-        if names:
-            self._launch([[f"lanes={name}"] for name in names], names[0], folders)
+        parts = self._divided(jobs, folders)
+        above = self._task.folder / _ABOVE
+        above.mkdir(exist_ok=True)
+        first = 1 + max((int(path.stem) for path in above.glob("*.json")), default=-1)
+        for name, part in enumerate(parts, start=first):
+            facts = json.dumps(self._described(part, folders))
+            (above / f"{name}.json").write_text(facts, encoding="utf-8")
+        if parts:
+            names = range(first, first + len(parts))
+            self._launch([[f"lanes={name}"] for name in names], first, folders)
         return {number: self._result(number, folders[number], jobs) for number in jobs}
 
     def _launch(
@@ -117,13 +124,15 @@ class Launch:
             return replace(result, status=Status.failed, reason=reason)
         return source.result
 
-    def _divided(self, jobs: Mapping[int, list[str]], folders: Mapping[int, Folder]) -> list[int]:
-        """Write the files of groups, and return their names, which are numbers."""
+    def _divided(
+        self, jobs: Mapping[int, list[str]], folders: Mapping[int, Folder]
+    ) -> list[Together]:
+        """Return the groups of the jobs whose results are not there."""
         numbered = [groups.Job(number, lines) for number, lines in jobs.items()]
         found, wrong = groups.grouped(numbered, compose.composer(self._compose))
         for number, error in wrong.items():
             self._task.tell(number, jobs[number], error, 0.0)
-        names: list[int] = []
+        parts: list[Together] = []
         known, sizes, alone = 0, list[int](), dict[int, str]()
         for group in found:
             left = self._left(group, folders)
@@ -131,13 +140,13 @@ class Launch:
             reason = self._obstacle(group, len(left))
             for part in probe.divided(len(left), self._size(len(left), reason)):
                 some = group.part([left[place] for place in part])
-                names.append(self._written(some, folders))
+                parts.append(some)
                 if reason:
                     alone |= {job.number: reason for job in some.jobs}
                 else:
                     sizes.append(len(some.jobs))
         console.division(len(jobs), known, sizes, alone)
-        return names
+        return parts
 
     def _obstacle(self, group: Together, count: int) -> str | None:
         """Say why the jobs of a group go one by one, or None."""
@@ -166,11 +175,8 @@ class Launch:
                 left.append(place)
         return left
 
-    def _written(self, group: Together, folders: Mapping[int, Folder]) -> int:
-        """Write the file of a group, and return its name."""
-        above = self._task.folder / _ABOVE
-        above.mkdir(exist_ok=True)
-        name = 1 + max((int(path.stem) for path in above.glob("*.json")), default=-1)
+    def _described(self, group: Together, folders: Mapping[int, Folder]) -> dict[str, Any]:
+        """Return what the file of a group says of its jobs."""
         lanes = [
             {
                 "number": job.number,
@@ -182,9 +188,7 @@ class Launch:
         ]
         first = [f"{key}={value!r}" for key, value in group.numbers[0].items()]
         hydra: list[str] = list(self._config.hydra.overrides.hydra)
-        facts = {"overrides": [*hydra, *group.common, *first], "lanes": lanes}
-        (above / f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")
-        return name
+        return {"overrides": [*hydra, *group.common, *first], "lanes": lanes}
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
         return self._loader.load_sweep_config(self._config, list(overrides))
