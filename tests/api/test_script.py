@@ -97,6 +97,8 @@ def test_wrong_settings_raise_what_a_command_line_tells(
 def test_what_makes_several_runs_is_a_sweep_s() -> None:
     with pytest.raises(ConfigError, match=r"seed has several values; add -m"):
         experiments.run(*SMALL, "seed=1,2", **QUICK)
+    with pytest.raises(ConfigError, match=r"several runs: call sweep"):
+        experiments.run(*SMALL, "sweep=learning_rate", **QUICK)
 
 
 def test_where_there_is_no_checkout_that_is_said(
@@ -129,8 +131,8 @@ def test_a_rule_of_the_script_itself_is_used_and_may_be_written_anew() -> None:
     assert found[0] != found[1]
 
 
-def test_it_works_within_a_running_event_loop_and_gives_the_log_back() -> None:
-    log, handler = logging.getLogger(), logging.NullHandler()
+def test_it_works_within_a_running_event_loop_and_gives_the_log_back(tmp_path: Path) -> None:
+    log, handler = logging.getLogger(), logging.FileHandler(tmp_path / "own.log", mode="w")
     log.addHandler(handler)
     before = list(log.handlers), log.level
 
@@ -140,8 +142,11 @@ def test_it_works_within_a_running_event_loop_and_gives_the_log_back() -> None:
     try:
         assert asyncio.run(called()) is Status.finished
         assert (log.handlers, log.level) == before
+        log.warning("a line of the caller's")
     finally:
         log.removeHandler(handler)
+        handler.close()
+    assert (tmp_path / "own.log").read_text() == "a line of the caller's\n"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The registry: a plugin's kind and name, and what is said of a wrong one."""
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,29 @@ def test_what_is_allowed_is_phrased_with_the_nearest_first(
     got: str, allowed: list[str], said: str
 ) -> None:
     assert options(got, allowed) == said
+
+
+def test_the_code_of_a_class_without_a_file_is_the_same_each_time() -> None:
+    code = """
+import sys
+from experiments import Optimizer
+from experiments.plugin import registry
+
+class Cell(Optimizer):
+    def update(self, grad, param, state, t):
+        return sorted([grad], key=lambda one: one.CONSTANT)[0], {k: v for k, v in state.items()}
+
+Cell.__module__ = "nowhere"
+print(registry.source(Cell), registry.code_of(Cell).hex())
+"""
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code.replace("CONSTANT", constant)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for constant in ("a", "a", "b")
+    }
+    assert len(found) == 2
+    assert all(text.startswith("<nowhere> ") for text in found)

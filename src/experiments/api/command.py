@@ -163,15 +163,21 @@ class Command:
         for lines, problem in self.plan.wrong.items():
             print(f"{lines} is left out: {problem}", file=sys.stderr)
         started = time.monotonic()
-        with launch.uploading(experiment.tracking, folder, self.root) as hurry:
-            parent = Sweep(experiment, Journal(folder, resume=bool(earlier)), identity, self.root)
-            took = here._train_jobs(task, parent, hurry)
-            waited = time.monotonic()
+        done = Multiple(folder, task.failures, kept=self._is_tracked)
+        try:
+            with launch.uploading(experiment.tracking, folder, self.root) as hurry:
+                tracker = Journal(folder, resume=bool(earlier))
+                parent = Sweep(experiment, tracker, identity, self.root)
+                took = here._train_jobs(task, parent, hurry)
+                waited = time.monotonic()
+        except BaseException:
+            done.close()
+            raise
         page = waited - started - took
         mlflow = time.monotonic() - waited
         console.time(len(task.numbers), sum(task.seconds), took, page=page, mlflow=mlflow)
         console.failures(task.failures, len(task.numbers))
-        return Multiple(folder, task.failures, kept=self._is_tracked)
+        return done
 
     def _train_jobs(self, task: Task, parent: Sweep, hurry: Callable[[], None]) -> float:
         """Let the sweeper carry out the jobs between the start and the end of the sweep's own run.

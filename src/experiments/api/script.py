@@ -30,9 +30,8 @@ def run(*overrides: str, root: Path | str | None = None, **settings: Any) -> Tra
     done = _carried_out(overrides, settings, root, multirun=False)
     if isinstance(done, Single):
         return of_single(done)
-    if isinstance(done, Folder):
-        return of_folder(done)
-    raise ConfigError("These settings make several runs: call sweep(...).")
+    assert isinstance(done, Folder)
+    return of_folder(done)
 
 
 def sweep(*overrides: str, root: Path | str | None = None, **settings: Any) -> TrainedSweep:
@@ -64,7 +63,10 @@ def _carried_out(
     place = _checkout() if root is None else Path(root).resolve()
     try:
         with _own_logging():
-            return command.composed(place, "config", lines, multirun=multirun).carry_out()
+            asked = command.composed(place, "config", lines, multirun=multirun)
+            if asked.plan.multirun and not multirun:
+                raise ConfigError("These settings make several runs: call sweep(...).")
+            return asked.carry_out()
     except Exception as error:
         told = explained(error)
         if told is error:
@@ -101,12 +103,14 @@ def _text(value: Any) -> str:
 @contextmanager
 def _own_logging() -> Iterator[None]:
     """Give the caller's log back afterwards: a run has its own."""
-    log = logging.getLogger()
-    handlers, level = list(log.handlers), log.level
+    log, known = logging.getLogger(), logging._handlerList  # type: ignore[attr-defined]
+    handlers, level, all_handlers = list(log.handlers), log.level, list(known)
+    known.clear()  # else setting up another log would close them
     try:
         yield
     finally:
         for handler in set(log.handlers) - set(handlers):
             handler.close()
+        known[:] = all_handlers
         log.handlers[:] = handlers
         log.setLevel(level)

@@ -8,7 +8,7 @@ import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Sequence
-from contextlib import suppress
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,18 +29,19 @@ def main(root: Path) -> None:
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    _end_workers()
+    workers = multiprocessing.active_children()
+    if not all(type(worker).__module__.startswith("multiprocessing") for worker in workers):
+        sys.exit(status)  # a launcher takes its own down
+    _end(workers)
     os._exit(status)  # taking the interpreter down in order would cost another half second
 
 
-def _end_workers() -> None:
+def _end(workers: Sequence[BaseProcess]) -> None:
     """Kill what is left of a loader's workers, which outlast the signals that end a command."""
-    if workers := multiprocessing.active_children():
+    if workers:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would raise that they were killed
     for worker in workers:
-        if worker.pid is not None:  # a launcher's own kind of worker has no `kill`
-            with suppress(ProcessLookupError):
-                os.kill(worker.pid, signal.SIGKILL)
+        worker.kill()
         worker.join()
 
 

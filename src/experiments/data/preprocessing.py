@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from experiments.data.seeds import derive
 from experiments.plugin.draws import Draws
@@ -57,7 +56,7 @@ class Preprocessing:
         batch = self.plain(inputs, targets)
         if not self._augment:
             return batch
-        change = self._change if index.dim() == 1 else vmap(self._change)
+        change = Axis.of(index, own=1).map(self._change)
         inputs, targets = change(*batch, index, keys)
         return self._laid_out(inputs), targets
 

@@ -5,6 +5,7 @@ import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import CodeType
 from typing import TypeVar, dataclass_transform
 
 from experiments.errors import ConfigError, options
@@ -96,4 +97,13 @@ def code_of(plugin: type[Plugin]) -> bytes:
     if file.is_file():
         return file.read_bytes()
     functions = [f for _, f in inspect.getmembers(plugin, inspect.isfunction)]
-    return b"".join(f.__code__.co_code + repr(f.__code__.co_consts).encode() for f in functions)
+    return b"".join(_code(function.__code__) for function in functions)
+
+
+def _code(code: CodeType) -> bytes:
+    """Return what a function does, in the same bytes in every process."""
+    parts = [code.co_code, repr(code.co_names).encode()]
+    for constant in code.co_consts:
+        inner = isinstance(constant, CodeType)
+        parts.append(_code(constant) if inner else repr(constant).encode())
+    return b"".join(parts)

@@ -15,6 +15,11 @@ class Axis:
 
     count: int = 1
 
+    @classmethod
+    def of(cls, tensor: Tensor, *, own: int) -> "Axis":
+        """Return the axis of a tensor that has so many dimensions of its own."""
+        return cls(tensor.shape[0] if tensor.dim() > own else 1)
+
     def join(self, tensors: Sequence[Tensor]) -> Tensor:
         """Put one tensor a lane together; that of one run stays what it is."""
         return tensors[0] if self.count == 1 else torch.stack(list(tensors))

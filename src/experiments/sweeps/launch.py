@@ -18,7 +18,7 @@ from experiments.config import compose
 from experiments.config.safety import ALONE, LOCAL
 from experiments.runs.folder import Folder
 from experiments.runs.provenance import origin
-from experiments.runs.result import Result, Status
+from experiments.runs.result import FILE, Result, Status
 from experiments.sweeps import console, groups, library, probe
 from experiments.sweeps.groups import Together
 from experiments.sweeps.library import Library
@@ -159,8 +159,11 @@ class Launch:
         return probe.obstacle(group.experiments[0])
 
     def _size(self, count: int, obstacle: str | None) -> int:
-        """Return how many jobs of so many make a group, such that every process has one."""
-        return 1 if obstacle else max(1, min(self._most, -(-count // self._workers)))
+        """Return how many jobs of so many make a group, such that every process has one.
+
+        Those that go one by one do so within it, and are composed once.
+        """
+        return max(1, min(count if obstacle else self._most, -(-count // self._workers)))
 
     def _left(self, group: Together, folders: Mapping[int, Folder]) -> list[int]:
         """Return the places of the jobs in a group whose results are not there."""
@@ -170,6 +173,8 @@ class Launch:
             folder = folders[job.number]
             if library.ended(folder, self._task.id_of(job.number)) is not None:
                 continue
+            if folder.result.status is Status.failed:
+                (folder.path / FILE).unlink()  # of a job that is begun anew
             is_new = self._library is not None and not folder.path.exists()
             if not (is_new and self._library and self._library.reuse(own, code, folder)):
                 left.append(place)

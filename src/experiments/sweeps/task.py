@@ -27,7 +27,7 @@ from experiments.sweeps.jobfiles import Template, quieten_console
 from experiments.training import resume
 from experiments.training.run import Run, execute
 
-Vary = Callable[[Mapping[str, float]], Experiment | None]
+Varied = Callable[[Mapping[str, float]], Experiment | None]
 
 
 class _Job(NamedTuple):
@@ -157,7 +157,7 @@ class Task:
             discovery.discover(self.root, self.plugins)
             compose.publish(self.root, self.run_id)
 
-    def _composed(self, cfg: DictConfig) -> tuple[list[dict[str, Any]], Template, Vary]:
+    def _composed(self, cfg: DictConfig) -> tuple[list[dict[str, Any]], Template, Varied]:
         """Compose the first job of a group; return the jobs, their files, and what varies it."""
         settings: Any = HydraConfig.instance().cfg
         if "lanes" not in cfg:  # of a sweeper that makes no groups
