@@ -184,3 +184,18 @@ def test_a_job_that_cannot_even_begin(tmp_path: Path, arguments: tuple[str, ...]
     assert "is busy" in ended.err or "cannot go on" in ended.err
     assert programs.status_of(sweep_of(tmp_path)) == "FAILED"
     assert programs.status_of(sweep_of(tmp_path) / "one") == "FINISHED"
+
+
+@pytest.mark.whole
+def test_a_launcher_s_worker_that_is_killed_costs_its_own_jobs(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    launcher = "hydra/launcher=submitit_local"
+    ended = programs.run("-m", *arguments, launcher, "model.way=none,kill", log=tmp_path / "log")
+    sweep = sweep_of(tmp_path)
+    assert ended.status == 1, ended
+    assert "error: 1 of 2 jobs failed:\n  #1 model.way=kill: it came to no end" in ended.err
+    assert [programs.status_of(sweep / str(job)) for job in range(2)] == ["FINISHED", None]
+    assert not journal.is_held(sweep / "1")
+    (tmp_path / "plugins" / "mended").touch()
+    goes_on(tmp_path, sweep / "1", never_fallen(tmp_path, arguments))
