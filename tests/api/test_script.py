@@ -72,6 +72,9 @@ def test_a_job_that_diverges_is_one_of_the_runs_and_a_run_raises() -> None:
     assert [one.status for one in done] == [Status.finished, Status.diverged]
     with pytest.raises(ConfigError, match="has no model"):
         done[1].model  # noqa: B018
+    wrong = experiments.sweep(*regression, **{"optimizer.lr": [-1, 0.1]}, **QUICK)
+    assert [one.status for one in wrong] == [Status.failed, Status.finished]
+    assert "must be >= 0" in wrong[0].result.reason
     with pytest.raises(DivergedError, match=r"The loss is .* at step \d"):
         experiments.run(*regression, **{"optimizer.lr": 1e30}, **QUICK)
 

@@ -11,7 +11,14 @@ from typing import Any
 import experiments
 from experiments.api import command
 from experiments.api.command import Multiple, Single
-from experiments.api.trained import Trained, TrainedSweep, in_memory, of_folder, of_single
+from experiments.api.trained import (
+    Trained,
+    TrainedSweep,
+    in_memory,
+    of_folder,
+    of_single,
+    without_folder,
+)
 from experiments.errors import ConfigError, explained
 from experiments.process import secrecy
 from experiments.runs.folder import Folder
@@ -42,8 +49,13 @@ def sweep(*overrides: str, root: Path | str | None = None, **settings: Any) -> T
     """
     done = _carried_out(overrides, settings, root, multirun=True)
     assert isinstance(done, Multiple)
-    jobs = sorted(leaderboard.read(done.folder), key=lambda job: leaderboard.order(job.name))
-    trained = TrainedSweep(of_folder(Folder(done.folder / job.name).source) for job in jobs)
+    jobs = {
+        job.name: of_folder(Folder(done.folder / job.name).source)
+        for job in leaderboard.read(done.folder)
+    }
+    for number, reason in done.failures.items():  # some may not have come to have a folder
+        jobs.setdefault(str(number), without_folder(reason))
+    trained = TrainedSweep(jobs[name] for name in sorted(jobs, key=leaderboard.order))
     trained.folder = done.folder if done.kept else None
     if not done.kept:  # what is asked for later has to be read now
         trained = TrainedSweep(in_memory(one) for one in trained)

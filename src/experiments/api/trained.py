@@ -107,18 +107,24 @@ def of_folder(folder: Folder) -> Trained:
     )
 
 
+def without_folder(reason: str) -> Trained:
+    """Return a job that failed before it had a folder."""
+    result = Result(status=Status.failed, reason=reason)
+    return Trained(result, {}, None, list, lambda: _refuse(result))
+
+
 def in_memory(trained: Trained) -> Trained:
     """Return a run whose folder is going to be removed, with what was in it."""
-    events, predict = list(trained._events()), None
-    if trained.status in (Status.finished, Status.pruned):
-        predict = trained.model
+    events, result = list(trained._events()), trained.result
+    has_model = result.status in (Status.finished, Status.pruned)
+    predict = trained.model if has_model else None
+    return Trained(
+        result, trained.settings, None, lambda: events, lambda: predict or _refuse(result)
+    )
 
-    def known() -> Predict:
-        if predict is None:
-            raise ConfigError(f"The run has no model: {trained.result.reason}.")
-        return predict
 
-    return Trained(trained.result, trained.settings, None, lambda: events, known)
+def _refuse(result: Result) -> Predict:
+    raise ConfigError(f"The run has no model: {result.reason}.")
 
 
 def _of_session(session: Session) -> Predict:
