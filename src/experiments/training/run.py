@@ -96,8 +96,8 @@ class _Execution:
 
     def kill(self) -> None:
         """End every run that has not ended, so that it can go on later."""
-        for run in self._waiting.values():
-            handover.end(run.tracker, run.log, "KILLED")
+        for run in list(self._waiting.values()):
+            self._end(run, "KILLED")
 
     def _start(self, run: Run) -> None:
         like = next(iter(self._starts.values()), None)
@@ -179,12 +179,15 @@ class _Execution:
         told = explained(error)
         if told is not error and told.__cause__ is None:
             told.__cause__ = error
-        handover.record_failure(run.tracker, told)
+        if run.identity.run_id in self._starts:
+            handover.record_failure(run.tracker, told)
         self._end(run, "FAILED")
         return told
 
     def _end(self, run: Run, status: str) -> None:
-        handover.end(run.tracker, run.log, status)
+        if run.identity.run_id in self._starts:
+            handover.end(run.tracker, run.log, status)
+        run.tracker.close()  # of one that has not even begun
         del self._waiting[run.identity.run_id]
 
     def _located(self, run: Run, ended: Ended, error: Exception) -> Exception:
