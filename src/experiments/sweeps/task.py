@@ -17,10 +17,10 @@ from experiments.config import compose
 from experiments.errors import ConfigError, DivergedError, explained
 from experiments.plugin import discovery
 from experiments.process import secrecy
-from experiments.process.secrecy import message
+from experiments.process.secrecy import clean, message
 from experiments.runs.folder import Folder
 from experiments.runs.provenance import Identity
-from experiments.runs.result import Result, Status
+from experiments.runs.result import FILE, Result, Status
 from experiments.settings import Experiment
 from experiments.sweeps import groups, probe
 from experiments.sweeps.jobfiles import Template, quieten_console
@@ -69,23 +69,28 @@ class Task:
         if self.is_stopped:
             return 0.0
         self._publish()
-        lanes, files, vary = self._composed(cfg)
-        jobs: list[_Job] = []
-        for lane in lanes:
-            job = _Job(lane["number"], lane["overrides"], lane["numbers"], lane["folder"])
+        jobs, overrides = self._group(cfg)
+        try:
+            files, vary = self._composed(cfg, overrides)
+        except Exception as error:
+            for job in jobs:
+                self._fail(job, error)
+            return 0.0
+        made: list[_Job] = []
+        for job in jobs:
             try:
                 if (experiment := vary(job.numbers)) is None:
                     raise ConfigError(f"lanes={cfg.lanes} is of other settings than these.")
-                jobs.append(job._replace(experiment=experiment))
+                made.append(job._replace(experiment=experiment))
             except Exception as error:
-                self.tell(job.number, job.overrides, error, 0.0)
-        experiments = [job.experiment for job in jobs if job.experiment is not None]
+                self._fail(job, error)
+        experiments = [job.experiment for job in made if job.experiment is not None]
         parts = probe.parts(experiments, self.most, probe=self.probe)
-        seconds = sum(self._train([jobs[place] for place in some], files) for some in parts)
+        seconds = sum(self._train([made[place] for place in some], files) for some in parts)
         self.seconds.append(seconds)
         return seconds
 
-    def _train(self, jobs: Sequence["_Job"], files: Template) -> float:
+    def _train(self, jobs: Sequence[_Job], files: Template) -> float:
         """Train jobs together, and return the seconds of training alone."""
         if self.is_stopped:
             return 0.0
@@ -94,7 +99,7 @@ class Task:
             try:
                 runs.append(self._opened(job, files))
             except Exception as error:
-                self.tell(job.number, job.overrides, error, 0.0)
+                self._fail(job, error)
         with closing(execute(runs, self.root)) as ended:
             for run, outcome in ended:
                 number, seconds = run.identity.job, time.monotonic() - started
@@ -103,7 +108,7 @@ class Task:
                 trained = max(trained, outcome.seconds if isinstance(outcome, Result) else 0.0)
         return trained
 
-    def _opened(self, job: "_Job", files: Template) -> Run:
+    def _opened(self, job: _Job, files: Template) -> Run:
         folder = self.folder / job.folder
         files.write(folder, job.number, job.overrides, job.numbers)
         assert job.experiment is not None
@@ -157,19 +162,34 @@ class Task:
             discovery.discover(self.root, self.plugins)
             compose.publish(self.root, self.run_id)
 
-    def _composed(self, cfg: DictConfig) -> tuple[list[dict[str, Any]], Template, Varied]:
-        """Compose the first job of a group; return the jobs, their files, and what varies it."""
-        settings: Any = HydraConfig.instance().cfg
-        if "lanes" not in cfg:  # of a sweeper that makes no groups
-            own = settings.hydra
-            job = {"number": own.job.num, "overrides": list(own.overrides.task), "numbers": {}}
-            lanes = [{**job, "folder": Path(own.runtime.output_dir).name}]
-        else:
+    def _group(self, cfg: DictConfig) -> tuple[list[_Job], list[str] | None]:
+        """Return the jobs of a group, and the settings that its first one is composed of."""
+        if "lanes" in cfg:
             group = json.loads(Path(cfg.lanes).read_text(encoding="utf-8"))
-            lanes, conf = group["lanes"], str(self.root / "conf")
+            return [_Job(**lane) for lane in group["lanes"]], group["overrides"]
+        own: Any = HydraConfig.get()  # of a sweeper that makes no groups
+        name = Path(own.runtime.output_dir).name
+        return [_Job(own.job.num, list(own.overrides.task), {}, name)], None
+
+    def _composed(
+        self, cfg: DictConfig, overrides: Sequence[str] | None
+    ) -> tuple[Template, Varied]:
+        """Compose the first job of a group; return the files of all, and what varies it."""
+        settings: Any = HydraConfig.instance().cfg
+        if overrides is not None:
+            conf = str(self.root / "conf")
             with initialize_config_dir(conf, version_base="1.3", job_name=settings.hydra.job.name):
-                cfg = compose.composed(self.name, group["overrides"])
+                cfg = compose.composed(self.name, overrides)
             settings = OmegaConf.masked_copy(cfg, "hydra")
             cfg = compose.without_hydra(cfg)
         files = Template(cfg, settings)
-        return lanes, files, groups.varying(compose.build(cfg), files.plain)
+        return files, groups.varying(compose.build(cfg), files.plain)
+
+    def _fail(self, job: _Job, error: Exception) -> None:
+        """Say why a job could not begin, here and in its folder, where others look for it."""
+        self.tell(job.number, job.overrides, error, 0.0)
+        folder = Folder(self.folder / job.folder)
+        if not folder.exists:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            result = Result(status=Status.failed, reason=str(error) or type(error).__name__)
+            (folder.path / FILE).write_text(clean(result.to_json()), encoding="utf-8")
