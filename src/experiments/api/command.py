@@ -192,7 +192,7 @@ class Command:
             sweeper = Plugins.instance().instantiate_sweeper(
                 hydra_context=self.plan.context, task_function=task, config=config
             )
-            sweeper.sweep(list(config.hydra.overrides.task))
+            sweeper.sweep(compose.plain(config.hydra.overrides.task))
         except BaseException as error:
             parent.close("FAILED" if isinstance(error, Exception) else "KILLED")
             if isinstance(error, Interrupted) and self._is_tracked:

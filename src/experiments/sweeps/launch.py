@@ -192,7 +192,7 @@ class Launch:
             for job, numbers in zip(group.jobs, group.numbers, strict=True)
         ]
         first = [f"{key}={value!r}" for key, value in group.numbers[0].items()]
-        hydra: list[str] = list(self._config.hydra.overrides.hydra)
+        hydra: list[str] = compose.plain(self._config.hydra.overrides.hydra)
         return {"overrides": [*hydra, *group.common, *first], "lanes": lanes}
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:

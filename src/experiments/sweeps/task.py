@@ -169,7 +169,7 @@ class Task:
             return [_Job(**lane) for lane in group["lanes"]], group["overrides"]
         own: Any = HydraConfig.get()  # of a sweeper that makes no groups
         name = Path(own.runtime.output_dir).name
-        return [_Job(own.job.num, list(own.overrides.task), {}, name)], None
+        return [_Job(own.job.num, compose.plain(own.overrides.task), {}, name)], None
 
     def _composed(
         self, cfg: DictConfig, overrides: Sequence[str] | None
