@@ -162,7 +162,7 @@ def main() -> None:
     MUTANTS[asked.mutant]()
     watch = Watch(("sending", "keeping", "modelling"))
     watch.mark(MlflowClient, "log_batch", "sending")
-    watch.mark(positions, "write", "keeping")
+    watch.mark(positions, "record", "keeping")
     watch.mark(model, "add", "modelling")
     killer = Killer(watch, asked.seed)
     print(json.dumps(rounds(killer, asked.folder, asked).facts()))
