@@ -133,7 +133,6 @@ def test_a_failure_tells_the_variable(canary: str, plugins: str, tmp_path: Path)
         assert "the word was ${oc.env:WORD}" in error.read_text()
 
 
-@pytest.mark.whole
 @pytest.mark.process
 def test_a_sweep_tells_the_variable(plugins: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
