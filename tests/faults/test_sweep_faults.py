@@ -186,6 +186,15 @@ def test_a_job_that_cannot_even_begin(tmp_path: Path, arguments: tuple[str, ...]
     assert programs.status_of(sweep_of(tmp_path) / "one") == "FINISHED"
 
 
+def test_jobs_that_cannot_have_a_folder(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    folder = "hydra.sweep.subdir=multirun.yaml"  # a file, which is there before the jobs
+    ended = programs.run("-m", *arguments, folder, "seed=1,2", log=tmp_path / "log")
+    assert ended.status == 1, ended
+    assert ended.err.startswith("error: 2 of 2 jobs failed:\n  #0 seed=1: "), ended.err
+    assert ended.err.count("multirun.yaml") == 2, ended.err  # each with its own reason
+    assert programs.status_of(sweep_of(tmp_path)) == "FAILED"
+
+
 @pytest.mark.whole
 def test_a_launcher_s_worker_that_is_killed_costs_its_own_jobs(
     tmp_path: Path, arguments: tuple[str, ...]

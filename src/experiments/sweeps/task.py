@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -189,7 +189,9 @@ class Task:
         """Say why a job could not begin, here and in its folder, where others look for it."""
         self.tell(job.number, job.overrides, error, 0.0)
         folder = Folder(self.folder / job.folder)
-        if not folder.exists:
+        if folder.exists:
+            return
+        result = Result(status=Status.failed, reason=str(error) or type(error).__name__)
+        with suppress(OSError):  # of a full disk, which is no fault of the other jobs
             folder.path.mkdir(parents=True, exist_ok=True)
-            result = Result(status=Status.failed, reason=str(error) or type(error).__name__)
             (folder.path / FILE).write_text(clean(result.to_json()), encoding="utf-8")
