@@ -188,14 +188,15 @@ def test_after_a_fault_in_a_journal_the_records_before_it_are_read(
 
 
 def test_after_half_a_line_the_journal_goes_on(tmp_path: Path) -> None:
-    with injected(3, Fault.error) as injector:  # the first operation opens the file
+    with injected(4, Fault.error) as injector:  # after opening, a line, and giving it its name
         tracker = Journal(tmp_path)
         tracker.add("metrics", step=1, values={})
         with pytest.raises(OSError, match="No space left"):
             tracker.add("metrics", step=2, values={"train/loss": 0.5})
         tracker.add("metrics", step=3, values={})
         tracker.close()
-    assert injector.operations == ["open", "write", "write", "truncate", "write", "close"]
+    begun = ["open", "write", "replace"]
+    assert injector.operations == [*begun, "write", "truncate", "write", "close"]
     assert steps(tmp_path) == [1, 3]
 
 
@@ -275,14 +276,14 @@ def test_a_fault_of_the_system_in_a_save_leaves_the_old_or_the_new_checkpoint(
 @pytest.mark.whole
 @pytest.mark.skipif(STRACE is None, reason="strace is not installed")
 @pytest.mark.parametrize("fault", REAL)
-@pytest.mark.parametrize("call", ["openat", "write", "fsync", "close"])
+@pytest.mark.parametrize("call", ["openat", "write", "rename", "fsync", "close"])
 def test_a_fault_of_the_system_in_a_journal_leaves_the_records_before_it(
     call: str, fault: str, tmp_path: Path
 ) -> None:
     for at in count(1):
         folder = tmp_path / str(at)
         folder.mkdir()
-        paths = [folder / journal.FILE]
+        paths = [folder / journal.FILE, folder / "journal.new"]
         status = traced(lambda: record(folder, lambda: None), paths, fault, call, at)  # noqa: B023
         found = steps(folder)
         assert found == list(STEPS[: len(found)])

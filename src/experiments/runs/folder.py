@@ -28,8 +28,10 @@ class Folder:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a run."""
-        return (self.path / journal.FILE).exists()
+        """Whether there is a run: a journal without an event is none."""
+        with suppress(OSError):
+            return (self.path / journal.FILE).stat().st_size > 0
+        return False
 
     @property
     def is_held(self) -> bool:

@@ -37,6 +37,7 @@ from experiments.process import secrecy
 from experiments.runs.tracker import Tracker
 
 FILE = "journal.jsonl"
+_NEW, _CREATE = "journal.new", "a+b"  # what it is called until its first event is whole
 NUMBERS = ("metrics", "series")  # the events that hold numbers of steps
 MEASURED = ("seconds", "system/")  # what numbers' names begin with that differ each time
 # The fields whose words are ours, which stay even where one is also hidden somewhere else.
@@ -47,26 +48,20 @@ Event = dict[str, Any]
 class Journal(Tracker):
     """Appends events to the journal of a run's folder, which it locks while the run lives.
 
-    Raises ConfigError where another process writes there, where there is a run already, or, to
-    `resume`, where there is none. Then `past` has the events that are there, until their numbers
-    are expected: those that come again are compared with them, and not appended.
+    The file is there from the first event on: a run is seen with its start, or not at all. Raises
+    ConfigError where another process writes there, where there is a run already, or, to `resume`,
+    where there is none. Then `past` has the events that are there, until their numbers are
+    expected: those that come again are compared with them, and not appended.
     """
 
     def __init__(self, folder: Path, *, resume: bool = False) -> None:
-        self.folder = folder
-        path = folder / FILE
-        try:
-            self._file = path.open("r+b" if resume else "xb", buffering=0)
-        except FileExistsError:
-            held = is_held(folder)
-            hint = "is busy: another process runs in it" if held else "already holds a run"
-            raise ConfigError(f"The folder {folder} {hint}; name another.") from None
-        except FileNotFoundError:
-            raise ConfigError(f"The folder {folder} holds no run: it has no {FILE}.") from None
-        if not _locked(self._file):
-            self._file.close()
-            raise ConfigError(f"The folder {folder} is busy: another process runs in it.")
+        self.folder, self._is_begun = folder, resume
+        self._file = _opened(folder / FILE, "r+b") if resume else _opened(folder / _NEW, _CREATE)
         _open.add(self)
+        if not resume:
+            self._refuse_another()
+            if self._file.tell():  # it is of a process that was killed
+                self._file.truncate(self._file.seek(0))
         self.past: list[Event] = []
         self.dropped = self._cut() if resume else 0  # damaged bytes after the last good record
         self._known: dict[tuple[str, int], float] = {}
@@ -82,6 +77,9 @@ class Journal(Tracker):
         if (written := self._file.write(line)) < len(line):
             self._file.truncate(self._file.seek(-written, os.SEEK_CUR))
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        if not self._is_begun:
+            self.path.with_name(_NEW).replace(self.path)
+            self._is_begun = True
 
     def position(self) -> int:
         """Return the number of bytes written so far."""
@@ -101,6 +99,9 @@ class Journal(Tracker):
 
     def close(self) -> None:
         """Close the file, which gives the folder free."""
+        if not (self._is_begun or self._file.closed):
+            with suppress(OSError):
+                self.path.with_name(_NEW).unlink()
         self._file.close()
 
     @property
@@ -108,6 +109,17 @@ class Journal(Tracker):
         """The journal's file."""
         assert self.folder is not None
         return self.folder / FILE
+
+    def _refuse_another(self) -> None:
+        """Give the folder up, and raise ConfigError, where it holds a run."""
+        with suppress(FileNotFoundError):
+            if not self.path.stat().st_size:
+                return
+            hint = "already holds a run"
+            if is_held(self.path.parent):
+                hint = "is busy: another process runs in it"
+            self.close()
+            raise ConfigError(f"The folder {self.folder} {hint}; name another.")
 
     def _cut(self) -> int:
         """Go to the end of the last good record, and return how many bytes stood after it."""
@@ -148,7 +160,7 @@ _open: "weakref.WeakSet[Journal]" = weakref.WeakSet()
 
 def _close_all() -> None:
     for journal in _open:
-        journal.close()
+        journal._file.close()
 
 
 os.register_at_fork(after_in_child=_close_all)
@@ -162,6 +174,22 @@ def _locked(file: IO[bytes]) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
     return False
+
+
+def _opened(path: Path, mode: str) -> IO[bytes]:
+    """Open a journal, or one that is to be, and lock it; raise ConfigError."""
+    try:
+        file = path.open(mode, buffering=0)
+    except FileNotFoundError:
+        if mode == _CREATE:
+            raise
+        raise ConfigError(f"The folder {path.parent} holds no run: it has no {FILE}.") from None
+    if _locked(file):
+        with suppress(FileNotFoundError):  # it may have got its name, or gone, meanwhile
+            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                return file
+    file.close()
+    raise ConfigError(f"The folder {path.parent} is busy: another process runs in it.")
 
 
 def is_held(folder: Path) -> bool:
