@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from experiments import ConfigError
 from experiments.runs import journal
+from experiments.runs.folder import Folder
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -58,3 +59,30 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     assert events == ["metrics", "series", "artifact"]
     with pytest.raises(ConfigError, match="already holds a run"):
         journal.Journal(tmp_path)
+
+
+def test_a_journal_is_there_from_its_first_event_on(tmp_path: Path) -> None:
+    tracker = journal.Journal(tmp_path)
+    assert not (tmp_path / journal.FILE).exists()
+    with pytest.raises(ConfigError, match="is busy"):
+        journal.Journal(tmp_path)
+    tracker.add("start", run_id="a")
+    assert journal.start_of(tmp_path)["run_id"] == "a"
+    assert journal.is_held(tmp_path)
+    tracker.close()
+    assert [path.name for path in tmp_path.iterdir()] == [journal.FILE]
+
+
+def test_a_journal_without_an_event_leaves_nothing(tmp_path: Path) -> None:
+    journal.Journal(tmp_path).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [journal.FILE, "journal.new"])
+def test_what_a_kill_left_before_the_first_event_is_no_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"" if name == journal.FILE else b'12345678 {"event":"sta')
+    assert not Folder(tmp_path).exists
+    tracker = journal.Journal(tmp_path)
+    tracker.add("start", run_id="a")
+    tracker.close()
+    assert [event["run_id"] for event, _ in journal.read(tmp_path / journal.FILE)] == ["a"]

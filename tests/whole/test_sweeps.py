@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import scenes
@@ -19,7 +20,8 @@ from experiments.process import signals
 from experiments.runs import journal, provenance
 from experiments.runs.folder import Folder
 from experiments.runs.predictor import predictor
-from experiments.training import handover, train
+from experiments.settings import Experiment
+from experiments.training import handover, resume, train
 from experiments.training.group import Ended, Group
 from experiments.training.history import History
 from experiments.training.loop import Step
@@ -183,6 +185,26 @@ def test_a_sweep_that_is_interrupted_goes_on_and_repeats_nothing(
         events = [event["event"] for event, _ in journal.read(folder / str(job) / journal.FILE)]
         assert events.count("start") == 1
     assert sweep(tmp_path / "cut", *wanted) != folder  # a finished sweep runs anew
+
+
+def test_a_sweep_that_is_interrupted_while_its_lanes_are_set_up_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = resume.opened
+
+    def interrupting(folder: Path, experiment: Experiment) -> tuple[journal.Journal, Any]:
+        if folder.name == "2":
+            signals._receive(15, None)
+        return opened(folder, experiment)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(resume, "opened", interrupting)
+        folder = sweep(tmp_path, *FOUR, status=143)
+    assert not list(folder.glob("*/journal*"))  # of none of the jobs, as none had begun
+    capsys.readouterr()
+    assert sweep(tmp_path, *FOUR) == folder
+    assert "goes on with the sweep" in capsys.readouterr().out
+    assert [result(folder, job)["status"] for job in range(4)] == ["finished"] * 4
 
 
 def test_jobs_whose_results_are_there_are_reused(

@@ -37,7 +37,7 @@ from experiments.process import secrecy
 from experiments.runs.tracker import Tracker
 
 FILE = "journal.jsonl"
-_NEW, _CREATE = "journal.new", "a+b"  # what it is called until its first event is whole
+_NEW = "journal.new"  # what it is called until its first event is whole
 NUMBERS = ("metrics", "series")  # the events that hold numbers of steps
 MEASURED = ("seconds", "system/")  # what numbers' names begin with that differ each time
 # The fields whose words are ours, which stay even where one is also hidden somewhere else.
@@ -56,7 +56,7 @@ class Journal(Tracker):
 
     def __init__(self, folder: Path, *, resume: bool = False) -> None:
         self.folder, self._is_begun = folder, resume
-        self._file = _opened(folder / FILE, "r+b") if resume else _opened(folder / _NEW, _CREATE)
+        self._file = _opened(folder / (FILE if resume else _NEW), create=not resume)
         _open.add(self)
         if not resume:
             self._refuse_another()
@@ -176,12 +176,12 @@ def _locked(file: IO[bytes]) -> bool:
     return False
 
 
-def _opened(path: Path, mode: str) -> IO[bytes]:
+def _opened(path: Path, *, create: bool) -> IO[bytes]:
     """Open a journal, or one that is to be, and lock it; raise ConfigError."""
     try:
-        file = path.open(mode, buffering=0)
+        file = path.open("a+b" if create else "r+b", buffering=0)
     except FileNotFoundError:
-        if mode == _CREATE:
+        if create:  # its folder is not there
             raise
         raise ConfigError(f"The folder {path.parent} holds no run: it has no {FILE}.") from None
     if _locked(file):

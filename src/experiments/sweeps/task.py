@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,13 +94,16 @@ class Task:
         """Train jobs together, and return the seconds of training alone."""
         if self.is_stopped:
             return 0.0
-        runs, started, trained = [], time.monotonic(), 0.0
-        for job in jobs:
-            try:
-                runs.append(self._opened(job, files))
-            except Exception as error:
-                self._fail(job, error)
-        with closing(execute(runs, self.root)) as ended:
+        runs, started, trained = list[Run](), time.monotonic(), 0.0
+        with ExitStack() as held:
+            for job in jobs:
+                try:
+                    runs.append(self._opened(job, files))
+                except Exception as error:
+                    self._fail(job, error)
+                else:
+                    held.callback(runs[-1].tracker.close)  # a signal may come before it begins
+            ended = held.enter_context(closing(execute(runs, self.root)))
             for run, outcome in ended:
                 number, seconds = run.identity.job, time.monotonic() - started
                 assert number is not None
