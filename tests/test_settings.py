@@ -39,6 +39,7 @@ def test_a_setting_that_declares_nothing_is_found() -> None:
         ("+schedule@schedules.beta1", Decides.result),
         ("model", Decides.fit),
         ("data.workers", Decides.fit),
+        ("experiment", Decides.fit),
         ("checkpoint.every", Decides.course),
         ("tracking.name", Decides.place),
         ("hydra.sweep.dir", Decides.place),

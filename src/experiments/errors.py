@@ -21,6 +21,10 @@ class ConfigError(ExperimentError):
     status = 2
 
 
+class UnsafeError(ConfigError):
+    """A setting that could run code or tell a secret: its command does nothing, not even a part."""
+
+
 class DivergedError(ExperimentError):
     """A number that counts and is not finite after step `t`."""
 

@@ -181,9 +181,12 @@ def _declared() -> dict[str, Decides]:
 
 
 def decided_by(key: str) -> Decides:
-    """Return what a setting decides, by its dotted key; Hydra's own decide the place."""
+    """Return what a setting decides, by its dotted key; Hydra's own decide the place.
+
+    What is no setting by itself is a preset, which may decide anything.
+    """
     name = re.split(r"[.@/]", key.lstrip("+~"))[0]
-    return Decides.place if name == "hydra" else _declared().get(name, Decides.result)
+    return Decides.place if name == "hydra" else _declared().get(name, Decides.fit)
 
 
 def taken_several() -> set[str]:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, errors, open_dict, read_write
 
 from experiments.config import safety, sources, validation
 from experiments.config.translation import translated, translating
-from experiments.errors import ConfigError
+from experiments.errors import ConfigError, UnsafeError
 from experiments.plugin import registry
 from experiments.settings import Experiment, taken_several
 
@@ -81,7 +81,7 @@ def composer(
 
 
 def composed(name: str, lines: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
-    """Compose settings with Hydra's own, and refuse what would run code; raise ConfigError."""
+    """Compose settings with Hydra's own; raise ConfigError, of what would run code UnsafeError."""
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     try:
@@ -93,7 +93,7 @@ def composed(name: str, lines: Sequence[str], mode: RunMode = RunMode.RUN) -> Di
     except Exception as error:  # Hydra asserts what it does not check
         raise ConfigError(f"Hydra cannot compose this: {type(error).__name__}: {error}") from error
     for problem in safety.dangers(cfg, lines):
-        raise ConfigError(problem)
+        raise UnsafeError(problem)
     return cfg
 
 

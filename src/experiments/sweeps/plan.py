@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from experiments.config import folders, limits, safety, validation
 from experiments.config.compose import build, composed, parse, plain, without_hydra
 from experiments.config.translation import translating
-from experiments.errors import ConfigError, options
+from experiments.errors import ConfigError, UnsafeError, options
 from experiments.plugin import registry
 from experiments.settings import Experiment, OnError
 from experiments.sweeps import choices, groups
@@ -122,6 +122,8 @@ def _failing(check: Callable[[str], None], lines: Sequence[str]) -> Iterator[tup
         try:
             with translating():
                 check(line)
+        except UnsafeError:
+            raise
         except ConfigError as error:
             yield line, str(error)
 
@@ -144,6 +146,8 @@ def _base(name: str, values: Sequence[list[str]]) -> tuple[DictConfig, list[str]
             with translating():
                 base = composed(name, first)
                 build(without_hydra(copy.deepcopy(base)))
+        except UnsafeError:
+            raise
         except ConfigError as error:
             wrong = wrong or error
         else:
