@@ -3,7 +3,8 @@
 import difflib
 import errno
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 _STORAGE = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO")}
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
@@ -73,6 +74,16 @@ def explained(error: Exception) -> Exception:
 def is_out_of_memory(error: Exception) -> bool:
     """Say whether an error is that of a processor's or a device's memory being too small."""
     return isinstance(error, MemoryError) or any(part in str(error) for part in _OUT_OF_MEMORY)
+
+
+@contextmanager
+def without_exit() -> Iterator[None]:
+    """Raise what would end Python, as a plugin may by `sys.exit`, as an error of its run."""
+    try:
+        yield
+    except SystemExit as error:
+        told = RuntimeError(f"sys.exit({error.code!r}) was called")
+        raise told.with_traceback(error.__traceback__) from None
 
 
 def options(got: str, allowed: Iterable[str]) -> str:

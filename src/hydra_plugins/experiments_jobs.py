@@ -74,7 +74,8 @@ class JobsSweeper(Sweeper):
         lines = [f"{key!s}={value}" for key, value in self._params.items()]
         parsed = parser.parse_overrides([*lines, *arguments])
         jobs = choices.jobs_of(choices.of(parsed), self.config)
-        results: dict[int, Result] = self._launch(dict(enumerate(jobs)))
+        numbers = self._launch.numbers(jobs)
+        results: dict[int, Result] = self._launch(dict(zip(numbers, jobs, strict=True)))
         return results
 
 

@@ -86,24 +86,26 @@ class OptunaSweeper(Sweeper):
             if study.earlier:
                 log.info(f"{study.earlier} trials of this study are there, {study.left} to go.")
             while trials := study.ask(self.settings.at_once):
-                results |= self._round(study, trials, list(fixed.values()), len(results))
+                results |= self._round(study, trials, list(fixed.values()))
                 if self._launch.is_stopped:  # by a job that failed
                     break
             log.info(summary(study))
         return results
 
     def _round(
-        self, study: Study, trials: Sequence[Trial], base: Sequence[str], first: int
+        self, study: Study, trials: Sequence[Trial], base: Sequence[str]
     ) -> dict[int, Result]:
         """Launch a batch's jobs, of which `base` is the same, and tell the study of it."""
         from experiments.sweeps.jobs import repeated
 
         repeats, seed = self._repeats, int(OmegaConf.select(self._base, "seed", default=0))
         jobs = [job for t in trials for job in repeated([*base, *t.lines], repeats, seed)]
-        judge = Judge(study.report, [t.number for t in trials], first=first, repeats=repeats)
+        numbers = self._launch.numbers(jobs)
+        of_trials = [trial.number for trial in trials for _ in range(repeats)]
+        judge = Judge(study.report, dict(zip(numbers, of_trials, strict=True)), repeats=repeats)
         with judging(judge):
-            done: dict[int, Result] = self._launch(dict(enumerate(jobs, start=first)))
-        results = list(done.values())
+            done: dict[int, Result] = self._launch(dict(zip(numbers, jobs, strict=True)))
+        results = [done[number] for number in numbers]
         # One without a value cannot know which values are better.
         if known := [one for one in results if math.isfinite(one.value)]:
             study.decide(higher_is_better=known[0].higher_is_better)

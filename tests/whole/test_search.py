@@ -45,6 +45,11 @@ class Jobs:
     is_stopped: bool = False
     rounds: list[tuple[int, list[list[str]]]] = field(default_factory=list)
 
+    def numbers(self, jobs: Sequence[list[str]]) -> list[int]:
+        """Return the numbers that follow."""
+        first = len(self.jobs)
+        return list(range(first, first + len(jobs)))
+
     def __call__(self, jobs: Mapping[int, list[str]]) -> dict[int, Result]:
         """Return how each job went."""
         self.rounds.append((min(jobs), [list(lines) for lines in jobs.values()]))

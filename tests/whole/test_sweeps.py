@@ -1,65 +1,35 @@
 """Whole sweeps: what trains together, what each job leaves, and how a sweep goes on."""
 
 import csv
-import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import scenes
 import torch
 from composed import ROOT
 from matplotlib.figure import Figure
+from swept import FOUR, MLP, plugin, result, sweep
 
 from experiments import tensorfile
 from experiments.cli import main
-from experiments.process import signals
 from experiments.runs import journal, provenance
 from experiments.runs.folder import Folder
 from experiments.runs.predictor import predictor
-from experiments.settings import Experiment
-from experiments.training import handover, resume, train
+from experiments.training import handover, train
 from experiments.training.group import Ended, Group
 from experiments.training.history import History
 from experiments.training.loop import Step
 from experiments.training.session import Session
 from experiments.training.train import Training
 
-MLP = ["dataset=synthetic", "dataset.items=120", "dataset.features=4", "model=mlp",
-       "model.hidden=[6]", "optimizer=adam", "device.precision=fp64"]  # fmt: skip
-TOGETHER = ["hydra.launcher.probe=false"]
-FOUR = ["optimizer.lr=0.01,0.1", "seed=1,2"]
-
 
 @pytest.fixture(autouse=True)
 def _no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave files without pixels in the place of figures, which take longer than the jobs."""
     monkeypatch.setattr(Figure, "savefig", lambda _, path, **__: Path(path).touch())
-
-
-def sweep(tmp_path: Path, *wanted: str, status: int = 0, quick: Sequence[str] = MLP) -> Path:
-    """Run a sweep in this process, and return the folder of the last one."""
-    launcher = [] if "hydra/launcher=basic" in wanted else TOGETHER
-    found = main.command(
-        ROOT, ["-m", *scenes.QUICK, *quick, *launcher, *wanted, f"output={tmp_path}"]
-    )
-    assert found == status
-    return max(tmp_path.glob("*-sweep"))
-
-
-def result(folder: Path, job: int) -> dict[str, object]:
-    found: dict[str, object] = json.loads((folder / str(job) / "result.json").read_text())
-    return found
-
-
-def plugin(tmp_path: Path, name: str, code: str) -> str:
-    folder = tmp_path / "plugins"
-    folder.mkdir(exist_ok=True)
-    (folder / f"{name}.py").write_text(code)
-    return f"plugin_path=[{folder}]"
 
 
 def test_every_job_of_a_group_leaves_what_it_would_leave_alone(
@@ -148,63 +118,6 @@ def test_lanes_reach_their_target_or_lose_patience_by_themselves(tmp_path: Path)
     reasons = {str(result(folder, job)["reason"]).split()[-1] for job in range(3)}
     assert result(folder, 0)["step"] != result(folder, 1)["step"]
     assert len(reasons) > 1
-
-
-def test_a_sweep_that_is_interrupted_goes_on_and_repeats_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    wanted = ["seed=1,2", "epochs=6", "batch_size=20,30"]
-    expected = sweep(tmp_path / "whole", *wanted)
-    taken = Training.take
-
-    def interrupting(self: Training, step: Step) -> list[Ended]:
-        if step.t == 14 and self._session.experiment.batch_size == 30:
-            signals._state.received = 15
-        return taken(self, step)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Training, "take", interrupting)
-        folder = sweep(tmp_path / "cut", *wanted, status=143)
-    assert "the same command goes on" in capsys.readouterr().err
-    with (folder / "leaderboard.csv").open() as file:
-        statuses = [row["status"] for row in csv.DictReader(file)]
-    assert statuses == ["finished", "finished", "unfinished", "unfinished"]
-    sizes = {job: len(scenes.numbers(folder / str(job))) for job in range(4)}
-    again = sweep(tmp_path / "cut", *wanted)
-    said = capsys.readouterr().out
-    assert again == folder
-    assert "goes on with the sweep" in said
-    assert "2 there already" in said
-    for job in range(4):
-        numbers = scenes.numbers(folder / str(job))
-        assert len(numbers) >= sizes[job]
-        other = scenes.numbers(expected / str(job))
-        for key in other:
-            if not key[0].startswith(journal.MEASURED):
-                assert numbers[key] == pytest.approx(other[key], abs=1e-9), key
-        events = [event["event"] for event, _ in journal.read(folder / str(job) / journal.FILE)]
-        assert events.count("start") == 1
-    assert sweep(tmp_path / "cut", *wanted) != folder  # a finished sweep runs anew
-
-
-def test_a_sweep_that_is_interrupted_while_its_lanes_are_set_up_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    opened = resume.opened
-
-    def interrupting(folder: Path, experiment: Experiment) -> tuple[journal.Journal, Any]:
-        if folder.name == "2":
-            signals._receive(15, None)
-        return opened(folder, experiment)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(resume, "opened", interrupting)
-        folder = sweep(tmp_path, *FOUR, status=143)
-    assert not list(folder.glob("*/journal*"))  # of none of the jobs, as none had begun
-    capsys.readouterr()
-    assert sweep(tmp_path, *FOUR) == folder
-    assert "goes on with the sweep" in capsys.readouterr().out
-    assert [result(folder, job)["status"] for job in range(4)] == ["finished"] * 4
 
 
 def test_jobs_whose_results_are_there_are_reused(
@@ -354,6 +267,131 @@ def test_out_of_memory_halves_a_group_which_goes_on(
         names = [(n, t) for e in events if e["event"] in journal.NUMBERS
                  for n, t, _ in journal.points(e)]  # fmt: skip
         assert len(names) == len(set(names))
+
+
+PICKY = '''
+import sys
+from torch import nn
+from experiments import DataSpec, Model, number, register
+
+@register("picky")
+class Picky(Model):
+    """Cannot be built with the scale 3, as `way` says."""
+
+    scale: float = number(1.0, lanes=True)
+    way: str = "value"
+
+    def build(self, spec: DataSpec) -> nn.Module:
+        if self.scale == 3:
+            WAYS[self.way]()
+        return nn.Sequential(nn.Flatten(), nn.Linear(spec.features, spec.outputs))
+
+def fail(error: Exception) -> None:
+    raise error
+
+WAYS = {
+    "value": lambda: fail(ValueError("not of 3")),
+    "other": lambda: fail(ArithmeticError("not of 3")),
+    "exit": lambda: sys.exit("not of 3"),
+}
+'''
+
+
+@pytest.mark.usefixtures("own_registry")
+@pytest.mark.parametrize("probe", [True, False])
+@pytest.mark.parametrize("way", ["value", "other", "exit"])
+def test_a_lane_that_cannot_be_built_fails_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str, probe: bool
+) -> None:
+    own = plugin(tmp_path, "picky", PICKY)
+    wanted = [f"model.way={way}", "model.scale=1,2,3,4", f"hydra.launcher.probe={probe}"]
+    folder = sweep(tmp_path, *wanted, quick=[*MLP[:3], "model=picky", own], status=1)
+    told = capsys.readouterr()
+    assert "4 jobs -> 1 group (4 lanes), 0 alone" in told.out
+    assert "error: 1 of 4 jobs failed:\n  #2 model.scale=3:" in told.err
+    assert told.err.count("not of 3") == 1
+    jobs = [folder / str(job) for job in range(4)]
+    statuses = [Folder(job).status for job in jobs]
+    assert statuses == ["finished", "finished", "failed", "finished"]
+    assert [Folder(job).end for job in jobs] == ["FINISHED", "FINISHED", "FAILED", "FINISHED"]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("at a step"), SystemExit(0)])
+def test_a_lane_that_stops_all_at_a_step_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    taken = Training.take
+    together: list[int] = []
+
+    def failing(self: Training, step: Step) -> list[Ended]:
+        experiments = self._group.session.experiments
+        if step.t == 3 and any(one.seed == 3 for one in experiments):
+            raise error
+        if step.t == 3:
+            together.append(len(experiments))
+        return taken(self, step)
+
+    monkeypatch.setattr(Training, "take", failing)
+    folder = sweep(tmp_path / "one", "seed=1,2,3,4,5,6", status=1)
+    assert sorted(together) == [1, 1, 3]
+    assert [Folder(folder / str(job)).end for job in range(6)] == [
+        "FAILED" if job == 2 else "FINISHED" for job in range(6)
+    ]
+    assert ("at a step" if error.args[0] else "sys.exit(0)") in str(result(folder, 2)["reason"])
+    monkeypatch.setattr(Training, "take", taken)
+    undisturbed = sweep(tmp_path / "all", "seed=1,2,3,4,5,6")
+    for job in (0, 1, 3, 4, 5):
+        # Sums of another number of lanes are rounded in another way.
+        losses, expected = (
+            [value for _, value in Folder(runs / str(job)).series("train/loss")]
+            for runs in (folder, undisturbed)
+        )
+        assert losses == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.usefixtures("own_registry")
+@pytest.mark.parametrize("place", ["build", "update"])
+def test_a_plugin_that_ends_python_has_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    code = EXITING.replace(f"self.{place}_exit", "True")
+    (tmp_path / "runs").mkdir()
+    wanted = [plugin(tmp_path, "exiting", code), "model=exiting", "optimizer=exiting"]
+    lines = [*scenes.QUICK, *MLP[:3], *wanted, f"output={tmp_path / 'runs'}"]
+    assert main.command(ROOT, lines) == 1
+    assert "sys.exit(0) was called" in capsys.readouterr().err
+    runs = [Folder(path) for path in (tmp_path / "runs").glob("*") if path.is_dir()]
+    assert [run.end for run in runs] == ["FAILED"] * (place == "update")
+
+
+EXITING = '''
+import sys
+from torch import Tensor, nn
+from experiments import DataSpec, Model, Optimizer, State, register
+
+@register("exiting")
+class Exiting(Model):
+    """Ends Python where it is built, if it is told to."""
+
+    build_exit: bool = False
+
+    def build(self, spec: DataSpec) -> nn.Module:
+        if self.build_exit:
+            sys.exit(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(spec.features, spec.outputs))
+
+@register("exiting")
+class ExitingRule(Optimizer):
+    """Ends Python at its first step, if it is told to."""
+
+    lr: float = 0.1
+    update_exit: bool = False
+
+    def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
+        if self.update_exit:
+            sys.exit(0)
+        return 0.1 * grad, state
+'''
 
 
 def test_what_goes_alone_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,6 @@
 import os
 import secrets
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import run_job
 from omegaconf import DictConfig, open_dict, read_write
 
+from experiments.api.outcome import Multiple, Single
 from experiments.config import compose, sources
 from experiments.errors import ConfigError, Interrupted
 from experiments.plugin import discovery
@@ -24,7 +24,7 @@ from experiments.runs.provenance import Identity
 from experiments.runs.result import Result
 from experiments.runs.tracker import InMemory, Tracker
 from experiments.settings import Decides, TrackingMode, decided_by
-from experiments.sweeps import console, library
+from experiments.sweeps import console, interrupted
 from experiments.sweeps import plan as plans
 from experiments.sweeps.parent import Sweep
 from experiments.sweeps.plan import Plan
@@ -38,15 +38,6 @@ from experiments.training.session import Session, prepare
 
 
 @dataclass(frozen=True, slots=True)
-class Single:
-    """A run that has come to its end: its session has the best parameters."""
-
-    result: Result
-    session: Session
-    tracker: Tracker
-
-
-@dataclass(frozen=True, slots=True)
 class Command:
     """A command that is checked: settings as on a command line, and what they come to."""
 
@@ -57,7 +48,7 @@ class Command:
     plan: Plan
     plugins: Sequence[str]  # folders
 
-    def carry_out(self) -> "Single | Multiple | Folder":
+    def carry_out(self) -> Single | Multiple | Folder:
         """Train, and return what has come of it; of a run that was finished already its folder."""
         if self.plan.experiment.resume is not None:
             return self._resume()
@@ -138,10 +129,10 @@ class Command:
                 raise ended[0]
         return Single(ended[0], session, tracker)
 
-    def _sweep(self) -> "Multiple":
+    def _sweep(self) -> Multiple:
         """Train every job of a sweep, or those that are missing."""
         experiment = self.plan.experiment
-        earlier = library.unfinished(experiment, self.plan.folder, self.overrides)
+        earlier = interrupted.unfinished(self.plan, self.overrides, self.root, self.name)
         if not any(decided_by(key) is Decides.fit for key in self.plan.varied):
             prepare(experiment)  # what fits in no job is found before there is a folder
         folder = earlier or self.plan.folder
@@ -150,16 +141,7 @@ class Command:
         here = replace(self, plan=replace(self.plan, folder=folder))
         name = experiment.tracking.name or f"sweep {' '.join(self.overrides)}"
         identity = Identity(run_id, None, name, self.overrides)
-        task = Task(
-            root=self.root,
-            name=self.name,
-            plugins=tuple(self.plugins),
-            run_id=run_id,
-            folder=folder,
-            varied=self.plan.varied,
-            stops=experiment.on_error.name == "stop",
-            reuse=Path(experiment.output) if experiment.reuse else None,
-        )
+        task = here._task(run_id)
         for lines, problem in self.plan.wrong.items():
             print(f"{lines} is left out: {problem}", file=sys.stderr)
         started = time.monotonic()
@@ -167,7 +149,8 @@ class Command:
         try:
             with launch.uploading(experiment.tracking, folder, self.root) as hurry:
                 tracker = Journal(folder, resume=bool(earlier))
-                parent = Sweep(experiment, tracker, identity, self.root)
+                config = interrupted.config_of(self.overrides, self.plan)
+                parent = Sweep(experiment, tracker, identity, self.root, config)
                 took = here._train_jobs(task, parent, hurry)
                 waited = time.monotonic()
         except BaseException:
@@ -178,6 +161,20 @@ class Command:
         console.time(len(task.numbers), sum(task.seconds), took, page=page, mlflow=mlflow)
         console.failures(task.failures, len(task.numbers))
         return done
+
+    def _task(self, run_id: str) -> Task:
+        """Return what launchers run of the sweep, of which this is our id."""
+        experiment = self.plan.experiment
+        return Task(
+            root=self.root,
+            name=self.name,
+            plugins=tuple(self.plugins),
+            run_id=run_id,
+            folder=self.plan.folder,
+            varied=self.plan.varied,
+            stops=experiment.on_error.name == "stop",
+            reuse=Path(experiment.output) if experiment.reuse else None,
+        )
 
     def _train_jobs(self, task: Task, parent: Sweep, hurry: Callable[[], None]) -> float:
         """Let the sweeper carry out the jobs between the start and the end of the sweep's own run.
@@ -207,20 +204,6 @@ class Command:
     @property
     def _is_tracked(self) -> bool:
         return self.plan.experiment.tracking.mode is not TrackingMode.none
-
-
-@dataclass(frozen=True, slots=True)
-class Multiple:
-    """A sweep that has come to its end: why jobs failed, by number; `kept` if its folder stays."""
-
-    folder: Path
-    failures: dict[int, str]
-    kept: bool
-
-    def close(self) -> None:
-        """Remove what is not to be kept."""
-        if not self.kept:
-            shutil.rmtree(self.folder)
 
 
 def composed(

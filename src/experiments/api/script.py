@@ -10,7 +10,7 @@ from typing import Any
 
 import experiments
 from experiments.api import command
-from experiments.api.command import Multiple, Single
+from experiments.api.outcome import Multiple, Single
 from experiments.api.trained import (
     Trained,
     TrainedSweep,
@@ -19,7 +19,7 @@ from experiments.api.trained import (
     of_single,
     without_folder,
 )
-from experiments.errors import ConfigError, explained
+from experiments.errors import ConfigError, explained, without_exit
 from experiments.process import secrecy
 from experiments.runs.folder import Folder
 from experiments.sweeps import leaderboard
@@ -74,7 +74,7 @@ def _carried_out(
     secrecy.hide_environment(os.environ)
     place = _checkout() if root is None else Path(root).resolve()
     try:
-        with _own_logging():
+        with _own_logging(), without_exit():
             asked = command.composed(place, "config", lines, multirun=multirun)
             if asked.plan.multirun and not multirun:
                 raise ConfigError("These settings make several runs: call sweep(...).")

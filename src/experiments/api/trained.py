@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from experiments.api.command import Single
+from experiments.api.outcome import Single
 from experiments.errors import ConfigError
 from experiments.plugin.description import describe, flatten
 from experiments.runs import checkpoints, journal

@@ -15,9 +15,9 @@ from typing import NoReturn
 from hydra._internal.utils import get_args_parser
 
 from experiments.api import command as api
-from experiments.api.command import Multiple
+from experiments.api.outcome import Multiple
 from experiments.cli import help
-from experiments.errors import ConfigError, ExperimentError, Interrupted, explained
+from experiments.errors import ConfigError, ExperimentError, Interrupted, explained, without_exit
 from experiments.process import secrecy, signals
 from experiments.process.secrecy import message
 
@@ -51,8 +51,9 @@ def command(root: Path, arguments: Sequence[str]) -> int:
     warnings.formatwarning = lambda text, *_, **__: f"warning: {text}\n"
     logging.raiseExceptions = False  # a full disk would print a traceback for each line of the log
     try:
-        with signals.raised():
-            return _dispatch(root, _options(arguments))
+        options = _options(arguments)
+        with signals.raised(), without_exit():
+            return _dispatch(root, options)
     except Interrupted as interruption:
         hints = getattr(interruption, "__notes__", [])
         print("; ".join([str(interruption), *hints]), file=sys.stderr)

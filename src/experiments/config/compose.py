@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, errors, open_dict, read_write
 
 from experiments.config import safety, sources, validation
 from experiments.config.translation import translated, translating
-from experiments.errors import ConfigError, UnsafeError
+from experiments.errors import ConfigError, UnsafeError, without_exit
 from experiments.plugin import registry
 from experiments.settings import Experiment, taken_several
 
@@ -58,8 +58,11 @@ def build(cfg: DictConfig) -> Experiment:
     try:
         for problem in validation.setting_problems(cfg):
             raise ConfigError(problem)
-        experiment: Experiment = OmegaConf.to_object(cfg)  # type: ignore[assignment]
-    except errors.OmegaConfBaseException as error:
+        with without_exit():
+            experiment: Experiment = OmegaConf.to_object(cfg)  # type: ignore[assignment]
+    except ConfigError:
+        raise
+    except Exception as error:  # of a plugin's own __post_init__, whatever it is
         raise translated(error) from error
     for problem in validation.misfits(experiment):
         raise ConfigError(problem)

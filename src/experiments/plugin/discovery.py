@@ -10,7 +10,7 @@ from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from experiments.errors import ConfigError
+from experiments.errors import ConfigError, without_exit
 
 ENTRY_POINTS = "experiments.plugins"
 
@@ -60,7 +60,8 @@ def _modules(folder: Path) -> list[Path]:
 
 def _attempt(name: str, where: str, load: Callable[[], object]) -> None:
     try:
-        load()
+        with without_exit():
+            load()
     except ConfigError:
         raise
     except Exception as error:  # whatever a user's file raises while it is imported

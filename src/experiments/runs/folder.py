@@ -53,6 +53,11 @@ class Folder:
         return end_of(self.events())
 
     @property
+    def data(self) -> str | None:
+        """The digest of the data, None where the journal does not come to name it."""
+        return data_of(self.events())
+
+    @property
     def status(self) -> Status:
         """How the run has ended."""
         if not self.exists or self.end in (None, "KILLED"):
@@ -96,7 +101,7 @@ class Folder:
 
     def reuse(self, other: "Folder") -> None:
         """Refer from this folder, which is made, to the run whose result stands for it."""
-        self.path.mkdir(parents=True)
+        self.path.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"folder": str(other.path.resolve())})
         (self.path / REUSED).write_text(text, encoding="utf-8")
 
@@ -108,6 +113,11 @@ def end_of(events: Iterator[Event]) -> str | None:
         if event["event"] in ("end", "resume"):
             end = event.get("status")
     return end
+
+
+def data_of(events: Iterator[Event]) -> str | None:
+    """Return the digest of the data set that a journal names, last of where the run began."""
+    return next((event["digest"] for event in events if event["event"] == "dataset"), None)
 
 
 def all_below(path: Path) -> Iterator[Folder]:

@@ -10,6 +10,7 @@ import shlex
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,9 @@ def start_event(
 
 def origin(experiment: Experiment) -> dict[str, str]:
     """Return what besides the settings decides a run's numbers: torch's version, and the code."""
-    files = sorted(Path(experiments.__file__).parent.rglob("*.py"))
     return {
         "torch": version("torch"),
-        "code of experiments": _digest(file.read_bytes() for file in files),
+        "code of experiments": _own_code(),
         **{
             f"code of {registry.kind_of(plugin)}={registry.name_of(plugin)}": _digest(
                 [registry.code_of(plugin)]
@@ -142,6 +142,12 @@ def _plugins(value: Any) -> Iterator[type[Plugin]]:
         parts = [getattr(value, field.name) for field in dataclasses.fields(value)]
     for part in parts:
         yield from _plugins(part)
+
+
+@cache
+def _own_code() -> str:
+    files = sorted(Path(experiments.__file__).parent.rglob("*.py"))
+    return _digest(file.read_bytes() for file in files)
 
 
 def _digest(parts: Iterable[bytes]) -> str:

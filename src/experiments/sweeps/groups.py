@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from experiments.errors import ConfigError
+from experiments.errors import ConfigError, without_exit
 from experiments.plugin import bounds
 from experiments.plugin.kinds import Plugin
 from experiments.settings import Experiment, Vary
@@ -193,6 +193,7 @@ def _set(owner: Any, path: Sequence[str], number: float, key: str) -> None:
 def _replaced(plugin: Any, path: Sequence[str], number: float, key: str) -> Any:
     (name,) = path
     try:
-        return dataclasses.replace(plugin, **{name: number})
-    except (ValueError, TypeError) as error:  # of the plugin's own __post_init__
+        with without_exit():
+            return dataclasses.replace(plugin, **{name: number})
+    except Exception as error:  # of the plugin's own __post_init__, whatever it is
         raise ConfigError(f"{key.rpartition('.')[0]}: {error}") from error

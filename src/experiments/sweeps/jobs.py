@@ -1,7 +1,9 @@
 """The jobs of a sweep: the product of values, values side by side, the rows of a file, repeats."""
 
 import csv
+import hashlib
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -32,6 +34,17 @@ def listed(
     limits.check_jobs([*map(len, axes), repeats])
     jobs = [list(itertools.chain(*parts)) for parts in itertools.product(*axes)]
     return [again for job in jobs for again in repeated(job, repeats, seed)]
+
+
+def identifying(lines: Sequence[str]) -> list[str]:
+    """Return the overrides without the leave to go on, which makes no other job of it."""
+    return [line for line in lines if not line.startswith("resume_changed=")]
+
+
+def digest(jobs: Sequence[Sequence[str]]) -> str:
+    """Return a text that tells these jobs from others."""
+    told = json.dumps([identifying(job) for job in jobs])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def repeated(job: Sequence[str], repeats: int, seed: int) -> list[list[str]]:

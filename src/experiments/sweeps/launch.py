@@ -1,6 +1,7 @@
 """From a sweeper's jobs to whatever launcher Hydra has, in groups, and back from the disk."""
 
 import copy
+import itertools
 import json
 import os
 import sys
@@ -16,11 +17,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from experiments.config import compose
 from experiments.config.safety import ALONE, LOCAL
+from experiments.process.secrecy import clean
 from experiments.runs.folder import Folder
 from experiments.runs.provenance import origin
 from experiments.runs.result import FILE, Result, Status
 from experiments.sweeps import console, groups, library, probe
 from experiments.sweeps.groups import Together
+from experiments.sweeps.jobs import identifying
 from experiments.sweeps.library import Library
 from experiments.sweeps.task import Task
 from experiments.text import shortened
@@ -76,9 +79,24 @@ class Launch:
         """Whether a job has failed and the others are not to be run."""
         return self._task.is_stopped
 
+    def numbers(self, jobs: Sequence[Sequence[str]]) -> list[int]:
+        """Return a number for each job: that of the same settings where it has begun, or a new one.
+
+        So a sweep that goes on gives no job the result of another.
+        """
+        begun = library.begun(self._task.folder, self._task.run_id)
+        there: dict[tuple[str, ...], list[int]] = {}
+        for number in sorted(begun.keys() - self._task.numbers, reverse=True):
+            lines = begun[number][1]["overrides"]
+            there.setdefault(tuple(identifying(lines)), []).append(number)
+        new = (n for n in itertools.count() if n not in begun and n not in self._task.numbers)
+        known = (there.get(tuple(clean(identifying(lines)))) for lines in jobs)
+        numbers = [own.pop() if own else next(new) for own in known]
+        self._task.numbers.update(numbers)
+        return numbers
+
     def __call__(self, jobs: Mapping[int, list[str]]) -> dict[int, Result]:
         """Run jobs, of which there are the overrides by number, and return how each ended."""
-        self._task.numbers.update(jobs)
         folders = self._folders(jobs)
         parts = self._divided(jobs, folders)
         above = self._task.folder / _ABOVE
@@ -175,8 +193,8 @@ class Launch:
                 continue
             if folder.result.status is Status.failed:
                 (folder.path / FILE).unlink()  # of a job that is begun anew
-            is_new = self._library is not None and not folder.path.exists()
-            if not (is_new and self._library and self._library.reuse(own, code, folder)):
+            reuse = None if folder.exists or self._library is None else self._library.reuse
+            if reuse is None or not reuse(own, code, folder):
                 left.append(place)
         return left
 

@@ -1,65 +1,24 @@
-"""What earlier commands have left that a sweep takes up: an interrupted sweep, results of jobs."""
+"""Results that are there: of a sweep's own jobs, and of other runs with the same settings."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from experiments.errors import ConfigError
+from experiments.plugin import registry
 from experiments.plugin.description import describe
-from experiments.process.secrecy import clean
-from experiments.runs.folder import Folder, all_below, runs_in
+from experiments.runs import provenance
+from experiments.runs.folder import Folder, all_below
+from experiments.runs.journal import Event
 from experiments.runs.result import Result, Status
-from experiments.settings import Experiment, TrackingMode
+from experiments.settings import Experiment
 from experiments.training.resume import settings_of
+from experiments.training.session import splits_for
 
 _OVER = (Status.finished, Status.pruned, Status.diverged)  # with a result that stays
-
-
-def unfinished(experiment: Experiment, path: Path, overrides: Sequence[str]) -> Path | None:
-    """Return the folder of a sweep of this command that has not come to its end.
-
-    `path` is where a sweep would be made; raises ConfigError where another one is there.
-    """
-    folder = Folder(path)
-    if folder.exists:
-        if is_interrupted(folder, overrides):
-            return path
-        if not folder.is_held and is_other(folder, overrides):
-            raise ConfigError(f"The folder {path} is that of another sweep; name another.")
-        return None
-    if experiment.tracking.mode is TrackingMode.none:
-        return None
-    found = find_sweep(Path(experiment.output), overrides)
-    if found is not None:
-        print(f"goes on with the sweep in {found}, which was interrupted", flush=True)
-    return found
-
-
-def find_sweep(output: Path, overrides: Sequence[str]) -> Path | None:
-    """Return the folder of the last sweep of a command that was interrupted."""
-    found = [folder.path for folder in runs_in(output) if is_interrupted(folder, overrides)]
-    return max(found, default=None)
-
-
-def is_interrupted(folder: Folder, overrides: Sequence[str]) -> bool:
-    """Say whether a folder holds a sweep of a command that has not come to its end."""
-    try:
-        same = folder.start["config"] == sweep_config(overrides)
-    except ConfigError:
-        return False
-    return same and not folder.is_held and folder.end in (None, "KILLED")
-
-
-def is_other(folder: Folder, overrides: Sequence[str]) -> bool:
-    """Say whether a folder holds a run of another command."""
-    return bool(folder.start["config"] != sweep_config(overrides))
-
-
-def sweep_config(overrides: Sequence[str]) -> dict[str, str]:
-    """Return what the journal of a sweep says of its settings."""
-    return {"sweep": clean(" ".join(overrides))}
 
 
 def ended(folder: Folder, run_id: str | None = None) -> Result | None:
@@ -69,26 +28,55 @@ def ended(folder: Folder, run_id: str | None = None) -> Result | None:
     return folder.result
 
 
+def begun(sweep: Path, run_id: str) -> dict[int, tuple[Folder, Event]]:
+    """Return the jobs of a sweep that have begun, by number, with their journals' first events."""
+    found = {}
+    for path in sweep.iterdir():
+        with suppress(ConfigError, ValueError):
+            folder = Folder(path)
+            parent, _, number = folder.start["run_id"].rpartition(".")
+            if parent == run_id:
+                found[int(number)] = folder, folder.start
+    return found
+
+
+class Digests:
+    """What tells the data of experiments from others, of which each is read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, experiment: Experiment) -> str:
+        """Return the digest that a run's journal has; raise DataError where data is damaged."""
+        name = registry.name_of(type(experiment.dataset))
+        key = json.dumps([name, describe(experiment.dataset)])
+        if key not in self._known:
+            event = provenance.dataset_event(splits_for(experiment), name)
+            self._known[key] = event["digest"]
+        return self._known[key]
+
+
 class Library:
     """The results of the runs below a folder, by their settings, code and versions."""
 
     def __init__(self, output: Path) -> None:
-        self._folders: dict[str, Folder] = {}
+        self._digests = Digests()
+        self._folders: defaultdict[str, list[Folder]] = defaultdict(list)
         for folder in all_below(output):
             with suppress(ConfigError, KeyError):
                 start = folder.start
-                self._folders[_key_of(start["config"], start["origin"])] = folder
+                self._folders[_key_of(start["config"], start["origin"])].append(folder)
 
     def reuse(self, experiment: Experiment, code: Mapping[str, str], folder: Folder) -> bool:
         """Refer from a job's folder to the run whose result stands for it, if there is one.
 
         `code` is the `origin` of the experiment.
         """
-        found = self._folders.get(_key_of(describe(experiment), code))
-        if found is None or ended(found) is None:
-            return False
-        folder.reuse(found)
-        return True
+        for found in reversed(self._folders.get(_key_of(describe(experiment), code), [])):
+            if ended(found) is not None and found.data == self._digests.of(experiment):
+                folder.reuse(found)
+                return True
+        return False
 
 
 def _key_of(config: Mapping[str, Any], origin: Mapping[str, str]) -> str:

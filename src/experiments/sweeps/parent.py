@@ -2,7 +2,7 @@
 
 import csv
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from experiments.report import figures
@@ -16,7 +16,6 @@ from experiments.runs.result import Status
 from experiments.settings import Experiment
 from experiments.sweeps import leaderboard
 from experiments.sweeps.leaderboard import Job, label
-from experiments.sweeps.library import sweep_config
 from experiments.training.handover import write
 
 _SHOWN = 20  # rows of a table on a page or a screen; the files have all
@@ -28,13 +27,17 @@ class Sweep:
     """A parent run, from before the first job to after the last."""
 
     def __init__(
-        self, experiment: Experiment, tracker: Journal, identity: Identity, root: Path
+        self,
+        experiment: Experiment,
+        tracker: Journal,
+        identity: Identity,
+        root: Path,
+        config: Mapping[str, str],
     ) -> None:
         self._tracker, self._arguments = tracker, ["-m", *identity.overrides]
         if tracker.position():
             tracker.add("resume", step=0)
             return
-        config = sweep_config(identity.overrides)
         tracker.add(
             "start",
             run_id=identity.run_id,
@@ -42,9 +45,9 @@ class Sweep:
             experiment=experiment.tracking.experiment,
             name=identity.name,
             overrides=list(identity.overrides),
-            params=config,
+            params={"sweep": config["sweep"]},
             tags=provenance.tags(root, self._arguments),
-            config=config,
+            config=dict(config),
         )
         if patch := provenance.patch(root):
             write(tracker, "code.patch", patch)

@@ -21,6 +21,7 @@ from experiments.errors import ConfigError, UnsafeError, options
 from experiments.plugin import registry
 from experiments.settings import Experiment, OnError
 from experiments.sweeps import choices, groups
+from experiments.sweeps.jobs import digest
 
 JOB = "run"  # Hydra's name of what it runs, and of its log
 
@@ -38,6 +39,7 @@ class Plan:
     config: DictConfig
     context: HydraContext
     varied: frozenset[str] = frozenset()  # the settings that a sweep gives several values
+    digest: str = ""  # of a sweep's jobs, or of what a search varies
     wrong: Mapping[str, str] = field(default_factory=dict)  # of a sweep's values, and why
 
 
@@ -109,11 +111,15 @@ def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
             raise ConfigError(next(iter(failing.values())))
         wrong |= failing
     if intervals:
+        jobs = list(values.values())
         varied = {key for key, lines in values.items() if len(lines) > 1}
     else:
-        varied = _varied(name, choices.jobs_of(values, bare), bare)
+        jobs = choices.jobs_of(values, bare)
+        varied = _varied(name, jobs, bare)
     experiment, folder = _planned(base, multirun=True)
-    return Plan(experiment, True, folder, config, _context(), frozenset(varied), wrong)
+    return Plan(
+        experiment, True, folder, config, _context(), frozenset(varied), digest(jobs), wrong
+    )
 
 
 def _failing(check: Callable[[str], None], lines: Sequence[str]) -> Iterator[tuple[str, str]]:

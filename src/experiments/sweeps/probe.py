@@ -4,23 +4,18 @@ import gc
 import itertools
 import logging
 import math
-import resource
 import statistics
-import sys
-import textwrap
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
-import psutil
 import torch
 
-from experiments.errors import is_out_of_memory
+from experiments.errors import is_out_of_memory, without_exit
 from experiments.plugin import registry
 from experiments.plugin.kinds import Optimizer, Transform
 from experiments.plugin.spec import Precision
+from experiments.process import memory
 from experiments.settings import Experiment
 from experiments.sweeps import console
 from experiments.training import engine, lanes
@@ -71,17 +66,19 @@ def choose(experiments: Sequence[Experiment], most: int) -> Choice:
         best, fastest = 1, alone + overhead
         for size in _sizes(most, _FIRST if alone > _SHORT else _FIRST * _FACTOR):
             try:
-                seconds, memory = _measured(single, experiments[:size])
+                seconds, taken = _measured(single, experiments[:size])
             except Exception as error:  # whatever a model does that cannot be done in lanes
                 if is_out_of_memory(error):
                     return Choice(best, f"{size} lanes are too many for the memory")
-                return Choice(best, _cause(experiments[0], error) if best == 1 else "")
+                if best == 1:
+                    raise
+                return Choice(best, "")
             found = (seconds + overhead) / size
             if found < fastest * (_CLEAR if best > 1 else 1):
                 best, fastest = size, found
             elif size > best > 1:
                 break
-            fitting = int(_FREE * _free_memory(single.device) / max(memory / size, 1))
+            fitting = int(_FREE * memory.free(single.device) / max(taken / size, 1))
             if size * _FACTOR > fitting:
                 most = max(size, min(most, fitting))
             if time.perf_counter() - started > room and best > 1:
@@ -94,18 +91,30 @@ def choose(experiments: Sequence[Experiment], most: int) -> Choice:
     return Choice(best, "")
 
 
-def parts(experiments: Sequence[Experiment], most: int, *, probe: bool) -> list[range]:
-    """Divide runs into as many lanes as are fastest, and say so where that is not all of them."""
+def parts(experiments: Sequence[Experiment], most: int, *, probe: bool) -> list[Sequence[int]]:
+    """Divide runs into as many lanes as are fastest, and say so where that is not all of them.
+
+    One that cannot even begin is a part of its own.
+    """
     count = len(experiments)
     if count < FEWEST or most < FEWEST or not probe or obstacle(experiments[0]):
-        return divided(count, 1 if count and obstacle(experiments[0]) else most)
+        return [*divided(count, 1 if count and obstacle(experiments[0]) else most)]
     try:
-        choice = choose(experiments, most)
-    except Exception as error:  # which each job is to meet for itself
-        choice = Choice(1, textwrap.shorten(str(error) or type(error).__name__, 160))
+        with without_exit():
+            choice = choose(experiments, most)
+    except Exception as error:
+        unfit = lanes.obstacles(experiments)
+        fit = [place for place in range(count) if place not in unfit]
+        if unfit:
+            rest = parts([experiments[place] for place in fit], most, probe=True)
+            return [
+                *([place] for place in unfit),
+                *([fit[place] for place in part] for part in rest),
+            ]
+        choice = Choice(1, _cause(experiments[0], error))
     found = divided(count, choice.lanes)
     console.lanes([len(part) for part in found], choice.reason)
-    return found
+    return [*found]
 
 
 def divided(count: int, most: int) -> list[range]:
@@ -122,11 +131,11 @@ def _sizes(most: int, first: int) -> list[int]:
 def _measured(single: Session, experiments: Sequence[Experiment]) -> tuple[float, float]:
     """Return the seconds of a step of lanes, and the bytes that they take at most."""
     gc.collect()
-    before = _reset_peak(single.device)
+    before = memory.forget_peak(single.device)
     session = lanes.in_lanes(single, experiments)
     seconds = _seconds(session)
     evaluate(session, "val")
-    return seconds, max(0.0, _peak(single.device) - before)
+    return seconds, max(0.0, memory.peak(single.device) - before)
 
 
 def _seconds(session: Session) -> float:
@@ -157,37 +166,6 @@ def _seconds(session: Session) -> float:
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _free_memory(device: torch.device) -> float:
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    free = float(psutil.virtual_memory().available)
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY:
-        free = min(free, limit - psutil.Process().memory_info().vms)
-    return max(free, 0.0)
-
-
-def _reset_peak(device: torch.device) -> float:
-    """Forget the most memory that was in use, and return what is."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return float(torch.cuda.memory_allocated(device))
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # Linux resets VmHWM
-    return float(psutil.Process().memory_info().rss)
-
-
-def _peak(device: torch.device) -> float:
-    if device.type == "cuda":
-        return float(torch.cuda.max_memory_allocated(device))
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        line = next(line for line in lines if line.startswith("VmHWM"))
-        return float(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak if sys.platform == "darwin" else peak * 1024)
 
 
 def _cause(experiment: Experiment, error: Exception) -> str:

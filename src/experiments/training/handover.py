@@ -90,19 +90,17 @@ def record_failure(tracker: Tracker, error: Exception) -> None:
 
 
 def end(tracker: Tracker, log: logging.Logger, status: str) -> None:
-    """Give the tracker what the run has printed, and close it; a full disk may have the end."""
-    with suppress(OSError):
-        if tracker.difference:
-            log.warning("Done again, the run differs: %s.", tracker.difference)
-            tracker.add("tags", values={"resumed.difference": tracker.difference})
-        for handler in log.handlers:
-            handler.flush()
-        if tracker.folder is not None:
-            for path in sorted(tracker.folder.glob("*.log")):
-                tracker.artifact(path.name)
-        tracker.add("end", status=status)
-        tracker.sync()
-    tracker.close()
+    """Give the tracker what the run has printed, and the end."""
+    if tracker.difference:
+        log.warning("Done again, the run differs: %s.", tracker.difference)
+        tracker.add("tags", values={"resumed.difference": tracker.difference})
+    for handler in log.handlers:
+        handler.flush()
+    if tracker.folder is not None:
+        for path in sorted(tracker.folder.glob("*.log")):
+            tracker.artifact(path.name)
+    tracker.add("end", status=status)
+    tracker.sync()
 
 
 def write(tracker: Tracker, name: str, text: str) -> None:

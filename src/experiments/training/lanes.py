@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
+from experiments.errors import without_exit
 from experiments.plugin.kinds import Loss
 from experiments.rules.axis import Axis
 from experiments.rules.numbers import filled, numbers
@@ -14,7 +15,7 @@ from experiments.settings import Experiment
 from experiments.training import compatibility
 from experiments.training.forward import Forward
 from experiments.training.network import build_network
-from experiments.training.session import Session, rule_for
+from experiments.training.session import Session, prepare, rule_for
 
 
 def in_lanes(session: Session, experiments: Sequence[Experiment]) -> Session:
@@ -41,6 +42,24 @@ def taken(session: Session, places: Sequence[int], state: Memory) -> Session:
         for owner, tensors in state.items()
     }
     return _assembled(session, experiments, params, model, memory)
+
+
+def obstacles(experiments: Sequence[Experiment]) -> dict[int, Exception]:
+    """Return, by place, what keeps some of several runs from beginning: it is looked for in halves.
+
+    Runs that can begin each for itself have none.
+    """
+    try:
+        with without_exit():
+            in_lanes(prepare(experiments[0]), experiments)
+    except Exception as error:
+        if len(experiments) == 1:
+            return {0: error}
+    else:
+        return {}
+    half = len(experiments) // 2
+    rest = obstacles(experiments[half:])
+    return obstacles(experiments[:half]) | {half + place: own for place, own in rest.items()}
 
 
 def _assembled(

@@ -12,7 +12,7 @@ from experiments.plugin.description import describe, flatten
 from experiments.process.secrecy import clean
 from experiments.runs import checkpoints, journal
 from experiments.runs.checkpoints import Content
-from experiments.runs.folder import Folder, end_of, runs_in
+from experiments.runs.folder import Folder, data_of, end_of, runs_in
 from experiments.runs.journal import Event, Journal
 from experiments.runs.provenance import origin
 from experiments.settings import Decides, Experiment, decided_by
@@ -46,9 +46,8 @@ class Earlier:
 
     @property
     def digest(self) -> str | None:
-        """The data set that the journal names, which it does last of where the run began."""
-        found = (event["digest"] for event in self.events if event["event"] == "dataset")
-        return next(found, None)
+        """The digest of the data, None where the journal does not come to name it."""
+        return data_of(iter(self.events))
 
     def before(self, step: int, looked: int) -> Iterator[Event]:
         """Yield the journal's numbers of the steps before one, of its losses those looked at.
@@ -118,7 +117,7 @@ def earlier(folder: Path, experiment: Experiment, tracker: Journal) -> Earlier:
     if not tracker.past:
         raise ConfigError(f"The folder {folder} holds no run that could be read.")
     start = tracker.past[0]
-    changes = list(_differences(start, experiment))
+    changes = list(differences(start, experiment))
     if changes and not experiment.resume_changed:
         raise _changed(folder, changes)
     if tracker.dropped:
@@ -162,7 +161,8 @@ def _reached(folder: Folder) -> int:
     return max((step for event in events for _, step, _ in journal.points(event)), default=0)
 
 
-def _differences(start: Event, experiment: Experiment) -> Iterator[str]:
+def differences(start: Event, experiment: Experiment) -> Iterator[str]:
+    """Yield in what a run that began with this event is another one than that of an experiment."""
     before = settings_of(start["config"]) | start.get("origin", {})
     now = settings_of(describe(experiment)) | origin(experiment)
     for key in sorted(before.keys() | now.keys()):

@@ -1,7 +1,6 @@
 """Runs, from their start to the end of each, whichever way that is; mostly it is one run."""
 
 import logging
-import resource
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
@@ -9,8 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from experiments.errors import DivergedError, explained, is_out_of_memory
+from experiments.errors import DivergedError, explained, is_out_of_memory, without_exit
 from experiments.plugin import registry
+from experiments.process import descriptors
 from experiments.runs import provenance
 from experiments.runs.checkpoints import Keeper
 from experiments.runs.journal import Event
@@ -53,10 +53,10 @@ def execute(
 ) -> Generator[tuple[Run, Result | Exception], None, None]:
     """Make runs that differ in numbers alone, and yield each with how it ended, which it records.
 
-    `root` is the checkout; a session that is prepared for a run alone saves doing so again. What
-    stops the training of all stops each; a signal is raised, once every run is kept.
+    `root` is the checkout; a session that is prepared for a run alone saves doing so again. An
+    error ends the run alone that it is of; a signal is raised, once every run is kept.
     """
-    _allow_files(4 * len(runs))
+    descriptors.allow(4 * len(runs))
     execution = _Execution(runs, root)
     try:
         yield from execution.train(session)
@@ -74,6 +74,7 @@ class _Execution:
         self._root, self._started = root, time.monotonic()
         self._waiting = {run.identity.run_id: run for run in runs}
         self._starts: dict[str, Event] = {}
+        self._begun: set[str] = set()  # runs whose training has begun, maybe more than once
         self._alone, self._replayed = len(runs) == 1, 0.0
 
     def train(self, session: Session | None) -> Iterator[tuple[Run, Result | Exception]]:
@@ -111,27 +112,41 @@ class _Execution:
         self._starts[run.identity.run_id] = start
 
     def _train(
-        self, runs: Sequence[Run], session: Session | None = None, *, again: bool = False
+        self, runs: Sequence[Run], session: Session | None = None
     ) -> Iterator[tuple[Run, Result | Exception]]:
-        """Train runs that go on from the same step; where memory does not suffice, half of them."""
+        """Train runs that go on from the same step; what stops them is looked for in parts."""
+        training = None
         try:
-            training = self._prepared(runs, session or prepare(runs[0].experiment), again=again)
-            with closing(training.train()) as found:
-                for ended in found:
-                    run = self._waiting[ended.lane.run_id]
-                    yield run, self._concluded(run, ended)
+            with without_exit():
+                training = self._prepared(runs, session or prepare(runs[0].experiment))
+                with closing(training.train()) as found:
+                    for ended in found:
+                        run = self._waiting[ended.lane.run_id]
+                        yield run, self._concluded(run, ended)
             return
         except Exception as error:
-            left = [run for run in runs if run.identity.run_id in self._waiting]
-            if not is_out_of_memory(error) or len(left) < 2:
-                raise
-        half = len(left) // 2
-        log.warning("%d lanes are too many for the memory: half of them go first.", len(left))
-        for some in (left[:half], left[half:]):
-            yield from self._train(some, again=True)
+            stopped = error
+        left = [run for run in runs if run.identity.run_id in self._waiting]
+        if len(left) == 1:
+            yield left[0], self._failed(left[0], stopped)
+            return
+        parts = [left[: len(left) // 2], left[len(left) // 2 :]]
+        if is_out_of_memory(stopped):
+            log.warning("%d lanes are too many for the memory: half of them go first.", len(left))
+        elif training is None:
+            known = lanes.obstacles([run.experiment for run in left])
+            for place, own in known.items():
+                yield left[place], self._failed(left[place], own)
+            if known:
+                parts = [[run for place, run in enumerate(left) if place not in known]]
+        else:
+            log.warning("%d runs were stopped, and begin again in halves: %s", len(left), stopped)
+        for part in parts:
+            if part:
+                yield from self._train(part)
 
-    def _prepared(self, runs: Sequence[Run], single: Session, *, again: bool) -> Training:
-        """Prepare runs; those that begin `again` compare what they repeat with their journals."""
+    def _prepared(self, runs: Sequence[Run], single: Session) -> Training:
+        """Prepare runs; those that begin again compare what they repeat with their journals."""
         session = single
         if len(runs) > 1:
             session = lanes.in_lanes(single, [run.experiment for run in runs])
@@ -146,13 +161,14 @@ class _Execution:
                 lane.keeper = Keeper(run.tracker.folder, run.tracker.sync, beside=beside)
             if run.earlier is not None:
                 _go_on(run, run.earlier, lane, dataset["digest"])
-            elif again:
+            elif lane.run_id in self._begun:
                 run.tracker.expect(0, 0)
             # An earlier part may have been killed before it was recorded.
-            if not again and not (run.earlier and run.earlier.digest):
+            if not (lane.run_id in self._begun or (run.earlier and run.earlier.digest)):
                 own = lanes.taken(session, [place], session.state)
-                config = self._starts[run.identity.run_id]["config"]
+                config = self._starts[lane.run_id]["config"]
                 handover.record_origin(own, run.tracker, run.log, config, dataset, self._patch)
+            self._begun.add(lane.run_id)
             prepared.append(lane)
         return Training(session, prepared)
 
@@ -165,14 +181,16 @@ class _Execution:
         outcome, history = ended.result, ended.lane.record.history
         if isinstance(outcome, Result):
             try:
-                handover.announce(outcome, history, run.log)
-                start = self._starts[run.identity.run_id]
-                handover.hand_over(ended.session, run.tracker, history, outcome, start)
+                with without_exit():
+                    handover.announce(outcome, history, run.log)
+                    start = self._starts[run.identity.run_id]
+                    handover.hand_over(ended.session, run.tracker, history, outcome, start)
+                    handover.end(run.tracker, run.log, "FINISHED")
             except Exception as error:
                 outcome = error
         if isinstance(outcome, Exception):
             return self._failed(run, self._located(run, ended, outcome))
-        self._end(run, "FINISHED")
+        self._let_go(run)
         return outcome
 
     def _failed(self, run: Run, error: Exception) -> Exception:
@@ -185,9 +203,14 @@ class _Execution:
         return told
 
     def _end(self, run: Run, status: str) -> None:
+        """End a run that is not at its end; a full disk may not have that."""
         if run.identity.run_id in self._starts:
-            handover.end(run.tracker, run.log, status)
-        run.tracker.close()  # of one that has not even begun
+            with suppress(OSError):
+                handover.end(run.tracker, run.log, status)
+        self._let_go(run)
+
+    def _let_go(self, run: Run) -> None:
+        run.tracker.close()
         del self._waiting[run.identity.run_id]
 
     def _located(self, run: Run, ended: Ended, error: Exception) -> Exception:
@@ -221,11 +244,3 @@ def _go_on(run: Run, earlier: Earlier, lane: Lane, digest: str) -> None:
     run.tracker.add("resume", step=run.step)
     run.tracker.add("tags", values=earlier.tags(run.step))
     run.log.info("resume   after step %d", run.step)
-
-
-def _allow_files(count: int) -> None:
-    """Let this process have as many files open as its runs need, as far as the system does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = soft + count if hard == resource.RLIM_INFINITY else min(hard, soft + count)
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))

@@ -80,18 +80,23 @@ class Session:
         return t % self.experiment.log_every == 0 or self.is_evaluated(t)
 
 
+def splits_for(experiment: Experiment) -> Splits:
+    """Load an experiment's data, from the copy that an earlier run has kept where there is one."""
+    return cache.load_splits(
+        experiment.dataset,
+        Path(experiment.output) / ".cache",
+        keep=experiment.tracking.mode is not TrackingMode.none,
+        workers=experiment.data.workers,
+    )
+
+
 def prepare(experiment: Experiment) -> Session:
     """Find the device, load the data, and build network, rule and metrics.
 
     Raises ConfigError where parts do not fit each other, DataError where data is damaged.
     """
     device = open_device(experiment.device)
-    splits = cache.load_splits(
-        experiment.dataset,
-        Path(experiment.output) / ".cache",
-        keep=experiment.tracking.mode is not TrackingMode.none,
-        workers=experiment.data.workers,
-    )
+    splits = splits_for(experiment)
     loss_fn = compatibility.loss_for(experiment, splits.spec)
     metrics = compatibility.metrics_for(experiment, splits.spec)
     monitor, higher_is_better = compatibility.monitored(experiment.monitor, metrics)

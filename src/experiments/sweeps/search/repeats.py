@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
 from experiments.runs.result import Result, Status
@@ -23,24 +23,22 @@ def combined(results: Sequence[Result]) -> tuple[float, str]:
 class Judge:
     """Report a trial when all its jobs have had a step, with the mean of their values.
 
-    The jobs of the trials are numbered from `first`, those of a trial one after the other.
+    `trials` has the number of its trial for each job's number.
     """
 
-    def __init__(self, report: Report, trials: Sequence[int], *, first: int, repeats: int) -> None:
+    def __init__(self, report: Report, trials: Mapping[int, int], *, repeats: int) -> None:
         self._report = report
-        self._numbers = list(trials)
-        self._first = first
+        self._trials = trials
         self._repeats = repeats
         self._values: defaultdict[tuple[int, int], dict[int, float]] = defaultdict(dict)
         self._given_up: set[int] = set()
 
     def __call__(self, job: int, step: int, value: float) -> bool:
-        place, repeat = divmod(job - self._first, self._repeats)
-        number = self._numbers[place]
+        number = self._trials[job]
         if number in self._given_up:
             return True
         values = self._values[number, step]
-        values[repeat] = value
+        values[job] = value
         if len(values) == self._repeats and self._report(number, step, fmean(values.values())):
             self._given_up.add(number)
         return number in self._given_up

@@ -1,0 +1,89 @@
+"""A sweep of the same command that was interrupted, and whether it can go on as it was."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from hydra import initialize_config_dir
+
+from experiments.config import compose
+from experiments.errors import ConfigError
+from experiments.process.secrecy import clean
+from experiments.runs.folder import Folder, runs_in
+from experiments.settings import TrackingMode
+from experiments.sweeps import groups, library
+from experiments.sweeps.jobs import identifying
+from experiments.sweeps.plan import JOB, Plan
+from experiments.training.resume import differences
+
+
+def config_of(overrides: Sequence[str], plan: Plan) -> dict[str, str]:
+    """Return what the journal of a sweep says of its settings, and of the jobs they come to."""
+    return {"sweep": clean(" ".join(identifying(overrides))), "jobs": plan.digest}
+
+
+def unfinished(plan: Plan, overrides: Sequence[str], root: Path, name: str) -> Path | None:
+    """Return the folder of a sweep of this command that has not come to its end.
+
+    It is of the same settings, code and data. Raises ConfigError where the folder that is asked for
+    holds another sweep.
+    """
+    config, here = config_of(overrides, plan), Folder(plan.folder)
+    is_named = here.exists
+    found = here if is_named else _found(plan, config)
+    if found is None or found.is_held:
+        return None
+    if is_other := found.start["config"] != config:
+        changes = "its jobs are others now"
+    elif found.end not in (None, "KILLED"):
+        return None
+    elif changes := _changes(found, plan, root, name):
+        changes += "; resume_changed=true goes on all the same, and records that"
+    if is_other and is_named:
+        raise ConfigError(f"The folder {found.path} is that of another sweep; name another.")
+    if changes and is_named:
+        raise ConfigError(f"The sweep in {found.path} cannot go on: {changes}.")
+    told = "begins a new sweep, instead of" if changes else "goes on with"
+    why = f": {changes}" if changes else ""
+    print(f"{told} the sweep in {found.path}, which was interrupted{why}", flush=True)
+    return None if changes else found.path
+
+
+def _found(plan: Plan, config: Mapping[str, str]) -> Folder | None:
+    """Return the last sweep of a command that was interrupted, if there is with the same jobs."""
+    if plan.experiment.tracking.mode is TrackingMode.none:
+        return None
+    found = [
+        (folder.start["config"] == config, folder.path)
+        for folder in runs_in(Path(plan.experiment.output))
+        if folder.start["config"].get("sweep") == config["sweep"]
+        and not folder.is_held
+        and folder.end in (None, "KILLED")
+    ]
+    return Folder(max(found)[1]) if found else None
+
+
+def _changes(sweep: Folder, plan: Plan, root: Path, name: str) -> str:
+    """Say in what the jobs of a sweep that have begun are no longer those of its command."""
+    if plan.experiment.resume_changed:
+        return ""
+    with initialize_config_dir(str(root / "conf"), version_base="1.3", job_name=JOB):
+        first = next(_all_changes(sweep, plan, name), None)
+    return first or ""
+
+
+def _all_changes(sweep: Folder, plan: Plan, name: str) -> Iterator[str]:
+    begun = library.begun(sweep.path, sweep.start["run_id"])
+    jobs = [groups.Job(number, start["overrides"]) for number, (_, start) in begun.items()]
+    hydra = compose.plain(plan.config.hydra.overrides.hydra)
+    composer = compose.composer(lambda lines: compose.composed(name, [*hydra, *lines]))
+    found, wrong = groups.grouped(jobs, composer)
+    for number, error in wrong.items():
+        yield f"job {number}: {error}"
+    digests = library.Digests()
+    for together in found:
+        for job, experiment in zip(together.jobs, together.experiments, strict=True):
+            folder, start = begun[job.number]
+            for change in differences(start, experiment):
+                yield f"job {job.number}: {change}"
+            if folder.data not in (None, now := digests.of(experiment)):
+                yield f"job {job.number}: the data: {folder.data} then, {now} now"
