@@ -11,7 +11,7 @@ from composed import SMALL
 from torch import Tensor
 
 import experiments
-from experiments import Optimizer, State, number
+from experiments import DataSpec, Network, Optimizer, State, lookup, number
 from experiments.api.script import _text
 from experiments.errors import ConfigError, DivergedError
 from experiments.runs.folder import Folder
@@ -168,3 +168,55 @@ def test_it_works_within_a_running_event_loop_and_gives_the_log_back(tmp_path: P
 )
 def test_a_value_stands_as_on_a_command_line(value: Any, text: str) -> None:
     assert _text(value) == text
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_what_a_plugin_changes_of_the_process_reaches_neither_other_jobs_nor_the_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mlp = lookup("model", "mlp")
+
+    @experiments.register("dirty")
+    class Dirty(mlp):  # type: ignore[misc,valid-type]
+        """Changes what all jobs have in common."""
+
+        def build(self, spec: DataSpec) -> Network:
+            made = mlp.build(self, spec)
+            torch.set_default_dtype(torch.float64)
+            torch.set_num_threads(2)
+            torch.rand(7)
+            monkeypatch.chdir("/")
+            return made  # type: ignore[no-any-return]
+
+    def sweep(models: str) -> dict[str, float]:
+        done = experiments.sweep(*CLASSES, f"model={models}", "optimizer=adam", **QUICK)
+        assert all(one.status is Status.finished for one in done)
+        return {one.settings["model"]: one.metrics["test/loss"] for one in done}
+
+    here, threads, drawn = Path.cwd(), torch.get_num_threads(), torch.get_rng_state()
+    alone = experiments.run(*CLASSES, "model=mlp", "optimizer=adam", **QUICK).metrics["test/loss"]
+    assert sweep("dirty,mlp")["mlp"] == sweep("mlp,dirty")["mlp"] == alone
+    experiments.run(*CLASSES, "model=dirty", **QUICK)
+    assert (torch.get_default_dtype(), torch.get_num_threads()) == (torch.float32, threads)
+    assert Path.cwd() == here
+    assert torch.equal(torch.get_rng_state(), drawn)
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_the_threads_of_one_job_are_not_those_of_the_next() -> None:
+    mlp, seen = lookup("model", "mlp"), []
+
+    @experiments.register("counting")
+    class Counting(mlp):  # type: ignore[misc,valid-type]
+        """Tells how many threads there are."""
+
+        def build(self, spec: DataSpec) -> Network:
+            seen.append(torch.get_num_threads())
+            return mlp.build(self, spec)  # type: ignore[no-any-return]
+
+    torch.set_num_threads(2)
+    for threads in ("1,null", "null,1"):
+        seen.clear()
+        experiments.sweep(*CLASSES, "model=counting", f"device.threads={threads}", **QUICK)
+        assert seen[:2] == [1 if value == "1" else 2 for value in threads.split(",")]
+    assert torch.get_num_threads() == 2

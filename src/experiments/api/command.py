@@ -1,5 +1,6 @@
 """What a command asks for, composed, checked and carried out."""
 
+import logging
 import os
 import secrets
 import shlex
@@ -15,15 +16,16 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from experiments.api.outcome import Multiple, Single
 from experiments.config import compose, sources
-from experiments.errors import ConfigError, Interrupted
+from experiments.errors import ConfigError, ExperimentError, Interrupted, without_exit
 from experiments.plugin import discovery
 from experiments.plugin.registry import name_of
+from experiments.process.isolation import isolated
 from experiments.runs.folder import Folder
 from experiments.runs.journal import Journal
 from experiments.runs.provenance import Identity
 from experiments.runs.result import Result
 from experiments.runs.tracker import InMemory, Tracker
-from experiments.settings import Decides, TrackingMode, decided_by
+from experiments.settings import Decides, Experiment, TrackingMode, decided_by
 from experiments.sweeps import console, interrupted
 from experiments.sweeps import plan as plans
 from experiments.sweeps.parent import Sweep
@@ -35,6 +37,8 @@ from experiments.training import resume
 from experiments.training.resume import Earlier
 from experiments.training.run import Run, execute
 from experiments.training.session import Session, prepare
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class Command:
         experiment = self.plan.experiment
         earlier = interrupted.unfinished(self.plan, self.overrides, self.root, self.name)
         if not any(decided_by(key) is Decides.fit for key in self.plan.varied):
-            prepare(experiment)  # what fits in no job is found before there is a folder
+            _rehearse(experiment)  # what fits in no job is found before there is a folder
         folder = earlier or self.plan.folder
         folder.mkdir(parents=True, exist_ok=True)
         run_id = Folder(folder).start["run_id"] if earlier else self.run_id
@@ -204,6 +208,18 @@ class Command:
     @property
     def _is_tracked(self) -> bool:
         return self.plan.experiment.tracking.mode is not TrackingMode.none
+
+
+@isolated()
+def _rehearse(experiment: Experiment) -> None:
+    """Raise ConfigError or DataError for what keeps every job from beginning."""
+    try:
+        with without_exit():
+            prepare(experiment)
+    except ExperimentError:
+        raise
+    except Exception:
+        log.debug("The first job cannot begin.", exc_info=True)  # which it is to tell itself
 
 
 def composed(

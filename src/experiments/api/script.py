@@ -21,6 +21,7 @@ from experiments.api.trained import (
 )
 from experiments.errors import ConfigError, explained, without_exit
 from experiments.process import secrecy
+from experiments.process.isolation import isolated
 from experiments.runs.folder import Folder
 from experiments.sweeps import leaderboard
 from experiments.text import quoted
@@ -78,7 +79,8 @@ def _carried_out(
             asked = command.composed(place, "config", lines, multirun=multirun)
             if asked.plan.multirun and not multirun:
                 raise ConfigError("These settings make several runs: call sweep(...).")
-            return asked.carry_out()
+            with isolated():
+                return asked.carry_out()
     except Exception as error:
         told = explained(error)
         if told is error:

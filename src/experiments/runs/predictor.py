@@ -26,6 +26,7 @@ from experiments.plugin import registry
 from experiments.plugin.description import restore, restore_spec
 from experiments.plugin.kinds import Model
 from experiments.plugin.spec import DataSpec, Network, Task, Tensors
+from experiments.process.isolation import isolated
 
 _LONGEST = 2**13  # characters of a model's settings, each of which may ask for a layer
 _SPARE = 2**22  # numbers that a network may draw beyond four times those that fill it
@@ -110,7 +111,7 @@ def forward_of(
     Raises ValueError where the model has tensors of other names or shapes.
     """
     given = {**tensors["params"], **tensors["buffers"]}
-    with _Room(_SPARE + 4 * sum(tensor.numel() for tensor in given.values())):
+    with isolated(), _Room(_SPARE + 4 * sum(tensor.numel() for tensor in given.values())):
         network = model.build(spec)
     if isinstance(network, Network):
         _compare(network.tensors, given)

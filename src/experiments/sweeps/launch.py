@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from experiments.config import compose
 from experiments.config.safety import ALONE, LOCAL
+from experiments.process.isolation import isolated
 from experiments.process.secrecy import clean
 from experiments.runs.folder import Folder
 from experiments.runs.provenance import origin
@@ -142,6 +143,7 @@ class Launch:
             return replace(result, status=Status.failed, reason=reason)
         return source.result
 
+    @isolated()
     def _divided(
         self, jobs: Mapping[int, list[str]], folders: Mapping[int, Folder]
     ) -> list[Together]:

@@ -19,6 +19,7 @@ from experiments.config.compose import build, composed, parse, plain, without_hy
 from experiments.config.translation import translating
 from experiments.errors import ConfigError, UnsafeError, options
 from experiments.plugin import registry
+from experiments.process.isolation import isolated
 from experiments.settings import Experiment, OnError
 from experiments.sweeps import choices, groups
 from experiments.sweeps.jobs import digest
@@ -43,6 +44,7 @@ class Plan:
     wrong: Mapping[str, str] = field(default_factory=dict)  # of a sweep's values, and why
 
 
+@isolated()
 def plan(root: Path, name: str, overrides: Sequence[str], *, multirun: bool) -> Plan:
     """Compose what a command line asks for, without making a folder; raise ConfigError.
 

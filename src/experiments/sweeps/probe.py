@@ -15,6 +15,7 @@ from experiments.errors import is_out_of_memory, without_exit
 from experiments.plugin import registry
 from experiments.plugin.kinds import Optimizer, Transform
 from experiments.plugin.spec import Precision
+from experiments.process.isolation import isolated
 from experiments.process import memory
 from experiments.settings import Experiment
 from experiments.sweeps import console
@@ -56,7 +57,7 @@ def obstacle(experiment: Experiment) -> str | None:
 
 def choose(experiments: Sequence[Experiment], most: int) -> Choice:
     """Try some numbers of lanes for a few steps each, and return the fastest a run."""
-    with torch.random.fork_rng(devices=[]):
+    with isolated():
         started = time.perf_counter()
         single = prepare(experiments[0])
         overhead = time.perf_counter() - started  # of each run that goes alone

@@ -17,7 +17,7 @@ from experiments.config import compose
 from experiments.errors import ConfigError, DivergedError, explained
 from experiments.plugin import discovery
 from experiments.process import secrecy
-from experiments.process.secrecy import clean, message
+from experiments.process.isolation import isolated
 from experiments.runs.folder import Folder
 from experiments.runs.provenance import Identity
 from experiments.runs.result import FILE, Result, Status
@@ -63,6 +63,7 @@ class Task:
     seconds: list[float] = field(default_factory=list)  # of training, of each group
     process: int = field(default_factory=os.getpid)
 
+    @isolated()
     def __call__(self, cfg: DictConfig) -> float:
         """Train the jobs of a group, in as many lanes as are fastest here; return the seconds."""
         quieten_console()
@@ -90,6 +91,7 @@ class Task:
         self.seconds.append(seconds)
         return seconds
 
+    @isolated()
     def _train(self, jobs: Sequence[_Job], files: Template) -> float:
         """Train jobs together, and return the seconds of training alone."""
         if self.is_stopped:
@@ -128,10 +130,8 @@ class Task:
     @property
     def is_stopped(self) -> bool:
         """Whether a job has failed and the others are not to be run."""
-        if not self.stops:
-            return False
         found = (Folder(path.parent).result.status for path in self.folder.glob("*/result.json"))
-        return bool(self.failures) or Status.failed in found
+        return self.stops and (bool(self.failures) or Status.failed in found)
 
     def tell(
         self, number: int, overrides: Sequence[str], outcome: Result | Exception, seconds: float
@@ -145,7 +145,7 @@ class Task:
             told = f"diverged: {outcome}"
         else:
             error = explained(outcome)
-            told = f"failed: {message(error)}"
+            told = f"failed: {secrecy.message(error)}"
             self.failures[number] = f"{name}: {str(error) or type(error).__name__}"
         print(f"#{number} {name}: {told} ({seconds:.1f} s)", flush=True)
 
@@ -197,4 +197,4 @@ class Task:
         result = Result(status=Status.failed, reason=str(error) or type(error).__name__)
         with suppress(OSError):  # of a full disk, which is no fault of the other jobs
             folder.path.mkdir(parents=True, exist_ok=True)
-            (folder.path / FILE).write_text(clean(result.to_json()), encoding="utf-8")
+            (folder.path / FILE).write_text(secrecy.clean(result.to_json()), encoding="utf-8")
