@@ -316,6 +316,35 @@ def test_a_lane_that_cannot_be_built_fails_alone(
     assert [Folder(job).end for job in jobs] == ["FINISHED", "FINISHED", "FAILED", "FINISHED"]
 
 
+LATE = '''
+from torch import Tensor
+from experiments import Optimizer, State, register
+
+@register("late")
+class Late(Optimizer):
+    """Cannot begin at a rate of 0.4."""
+
+    lr: float = 0.1
+
+    def init(self, params: Tensor) -> State:
+        if self.lr == 0.4:
+            raise ArithmeticError("not at 0.4")
+        return {}
+
+    def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
+        return self.lr * grad, state
+'''
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_the_first_job_too_fails_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = plugin(tmp_path, "late", LATE)
+    wanted = ["optimizer=late", "optimizer.lr=0.4,0.1,0.2", own]
+    folder = sweep(tmp_path, *wanted, quick=[*MLP[:3], "model=linear"], status=1)
+    assert "1 of 3 jobs failed" in capsys.readouterr().err
+    assert [Folder(folder / job).status for job in "012"] == ["failed", "finished", "finished"]
+
+
 @pytest.mark.parametrize("error", [ZeroDivisionError("at a step"), SystemExit(0)])
 def test_a_lane_that_stops_all_at_a_step_fails_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException

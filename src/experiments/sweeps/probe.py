@@ -15,8 +15,8 @@ from experiments.errors import is_out_of_memory, without_exit
 from experiments.plugin import registry
 from experiments.plugin.kinds import Optimizer, Transform
 from experiments.plugin.spec import Precision
-from experiments.process.isolation import isolated
 from experiments.process import memory
+from experiments.process.isolation import isolated
 from experiments.settings import Experiment
 from experiments.sweeps import console
 from experiments.training import engine, lanes
