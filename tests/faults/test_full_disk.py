@@ -2,10 +2,12 @@
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import measured
 import pytest
@@ -15,6 +17,8 @@ from composed import ROOT
 from experiments import tensorfile
 from experiments.cli import main
 from experiments.runs import journal
+from experiments.runs.folder import Folder
+from experiments.sweeps.task import Task
 
 COMMAND = [
     *scenes.QUICK,
@@ -138,3 +142,78 @@ def test_a_place_that_may_only_be_read_is_found_before_the_first_step(
     found = [path for path in tmp_path.rglob(journal.FILE) if path.stat().st_size]
     steps = [e for path in found for e, _ in journal.read(path) if e["event"] in journal.NUMBERS]
     assert not steps
+
+
+SWEEP = ["-m", *COMMAND, "optimizer.lr=0.01,0.1", "seed=1,2", "batch_size=30,60",
+         "hydra.launcher.probe=false"]  # fmt: skip
+
+
+def check_and_go_on_with_the_sweep(output: Path, status: int, said: str) -> str:
+    """Check what a full disk left of a sweep, go on, and return how far the sweep had come."""
+    assert status in (0, 5), said
+    if status:
+        assert "cannot be written" in said.splitlines()[-1], said
+    sweeps = sorted(output.glob("*-sweep"))
+    was = [Folder(path).end for path in sweeps if Folder(path).exists]
+    if was == ["FINISHED"]:
+        assert (sweeps[0] / "leaderboard.md").exists()
+        assert status == 0
+        return "finished"
+    again, said = ended([*SWEEP, f"output={output}"], output / "said")
+    assert again == 0, said
+    (folder,) = [path for path in output.glob("*-sweep") if Folder(path).exists]
+    assert Folder(folder).end == "FINISHED"
+    assert [Folder(folder / str(job)).end for job in range(8)] == ["FINISHED"] * 8
+    assert (folder / "leaderboard.md").read_text().count("finished") == 8
+    return "goes on" if was else "nothing"
+
+
+def test_a_sweep_on_a_file_system_that_is_full(
+    tmp_path: Path, mounted: Callable[[str], Path], rounds: Callable[[int, int], int]
+) -> None:
+    status, said = ended([*SWEEP, f"output={tmp_path / 'whole'}"], tmp_path / "said")
+    assert status == 0, said
+    files = [path for path in (tmp_path / "whole").rglob("*") if path.is_file()]
+    needed = sum(4 * -(-path.stat().st_size // 4096) for path in files)  # KiB, in whole pages
+    count, met = rounds(8, 1), set()
+    for number in range(count):
+        disk = mounted(f"size={needed * (number + 1) // (count + 1)}k")
+        status, said = ended([*SWEEP, f"output={disk}"], tmp_path / "said")
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        met.add(check_and_go_on_with_the_sweep(disk, status, said))
+    assert "goes on" in met
+
+
+def test_files_of_a_sweep_that_grow_no_further(
+    tmp_path: Path, rounds: Callable[[int, int], int]
+) -> None:
+    for number in range(count := rounds(6, 1)):
+        output, limit = tmp_path / str(number), 9000 * (number + 1) // count
+        status, said = ended([*SWEEP, f"output={output}"], tmp_path / "said", limit=limit)
+        check_and_go_on_with_the_sweep(output, status, said)
+
+
+SEARCH = ["-m", *COMMAND, "optimizer.lr=interval(0.01,0.1)", "hydra/sweeper=optuna",
+          "hydra.sweeper.n_trials=4", "hydra.sweeper.batch=2"]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [SWEEP, SEARCH], ids=["sweep", "search"])
+def test_a_sweep_whose_folders_are_removed_meanwhile_says_so(
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trained = Task._train
+
+    def removing(self: Task, *given: Any) -> float:
+        if (self.folder / "1" / "result.json").exists():  # of the first group, which has ended
+            shutil.rmtree(self.folder / "1")
+        return trained(self, *given)
+
+    monkeypatch.setattr(Task, "_train", removing)
+    assert main.command(ROOT, [*command, f"output={tmp_path}"]) == 1
+    told = capsys.readouterr().err
+    assert "error: 1 of " in told
+    assert "#1 " in told
+    assert told.rstrip().endswith("is gone")

@@ -1,6 +1,7 @@
 """A sweep that was interrupted goes on, repeats nothing, and takes no result of other settings."""
 
 import csv
+import errno
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,6 +17,7 @@ from swept import FOUR, result, sweep
 
 from experiments.cli import main
 from experiments.process import signals
+from experiments.report.sweep import curves
 from experiments.runs import journal
 from experiments.runs.folder import Folder
 from experiments.settings import Experiment
@@ -239,3 +241,19 @@ def test_a_search_that_goes_on_gives_no_trial_the_result_of_another(
         jobs = [Folder(cut / str(2 * int(number) + n)) for n in range(2)]
         assert [job.settings["optimizer.lr"] for job in jobs] == pytest.approx([lr, lr])
         assert mean == pytest.approx(sum(job.result.value for job in jobs) / 2)
+
+
+def test_a_sweep_that_is_stopped_while_its_page_is_drawn_has_its_best_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "curves.png")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(curves, "learning_curves", full)
+        folder = sweep(tmp_path, "seed=1,2", status=5)
+    assert Folder(folder).end == "KILLED"
+    assert sweep(tmp_path, "seed=1,2") == folder
+    assert Folder(folder).end == "FINISHED"
+    best = min(Folder(folder / job).result.value for job in "01")
+    assert Folder(folder).series("best/val/mae") == [(2, best)]

@@ -4,19 +4,22 @@ import logging
 import os
 import secrets
 import shlex
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hydra.core.plugins import Plugins
 from hydra.core.utils import run_job
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig
 
 from experiments.api.outcome import Multiple, Single
 from experiments.config import compose, sources
-from experiments.errors import ConfigError, ExperimentError, Interrupted, without_exit
+from experiments.errors import (
+    ConfigError,
+    ExperimentError,
+    Interrupted,
+    without_exit,
+)
 from experiments.plugin import discovery
 from experiments.plugin.registry import name_of
 from experiments.process.isolation import isolated
@@ -26,12 +29,10 @@ from experiments.runs.provenance import Identity
 from experiments.runs.result import Result
 from experiments.runs.tracker import InMemory, Tracker
 from experiments.settings import Decides, Experiment, TrackingMode, decided_by
-from experiments.sweeps import console, interrupted
+from experiments.sweeps import console, interrupted, whole
 from experiments.sweeps import plan as plans
-from experiments.sweeps.parent import Sweep
 from experiments.sweeps.plan import Plan
 from experiments.sweeps.task import Task
-from experiments.text import quoted
 from experiments.tracking import launch
 from experiments.training import resume
 from experiments.training.resume import Earlier
@@ -141,69 +142,26 @@ class Command:
             _rehearse(experiment)  # what fits in no job is found before there is a folder
         folder = earlier or self.plan.folder
         folder.mkdir(parents=True, exist_ok=True)
-        run_id = Folder(folder).start["run_id"] if earlier else self.run_id
-        here = replace(self, plan=replace(self.plan, folder=folder))
-        name = experiment.tracking.name or f"sweep {' '.join(self.overrides)}"
-        identity = Identity(run_id, None, name, self.overrides)
-        task = here._task(run_id)
-        for lines, problem in self.plan.wrong.items():
-            print(f"{lines} is left out: {problem}", file=sys.stderr)
-        started = time.monotonic()
-        done = Multiple(folder, task.failures, kept=self._is_tracked)
-        try:
-            with launch.uploading(experiment.tracking, folder, self.root) as hurry:
-                tracker = Journal(folder, resume=bool(earlier))
-                config = interrupted.config_of(self.overrides, self.plan)
-                parent = Sweep(experiment, tracker, identity, self.root, config)
-                took = here._train_jobs(task, parent, hurry)
-                waited = time.monotonic()
-        except BaseException:
-            done.close()
-            raise
-        page = waited - started - took
-        mlflow = time.monotonic() - waited
-        console.time(len(task.numbers), sum(task.seconds), took, page=page, mlflow=mlflow)
-        console.failures(task.failures, len(task.numbers))
-        return done
-
-    def _task(self, run_id: str) -> Task:
-        """Return what launchers run of the sweep, of which this is our id."""
-        experiment = self.plan.experiment
-        return Task(
+        task = Task(
             root=self.root,
             name=self.name,
             plugins=tuple(self.plugins),
-            run_id=run_id,
-            folder=self.plan.folder,
+            run_id=Folder(folder).start["run_id"] if earlier else self.run_id,
+            folder=folder,
             varied=self.plan.varied,
             stops=experiment.on_error.name == "stop",
             reuse=Path(experiment.output) if experiment.reuse else None,
         )
-
-    def _train_jobs(self, task: Task, parent: Sweep, hurry: Callable[[], None]) -> float:
-        """Let the sweeper carry out the jobs between the start and the end of the sweep's own run.
-
-        Returns the seconds that the jobs took.
-        """
-        config, started = self.plan.config, time.monotonic()
-        with read_write(config), open_dict(config):
-            config.hydra.sweep.dir = str(self.plan.folder)
-            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(self.plan.folder))}")
+        done = Multiple(folder, task.failures, kept=self._is_tracked)
         try:
-            sweeper = Plugins.instance().instantiate_sweeper(
-                hydra_context=self.plan.context, task_function=task, config=config
-            )
-            sweeper.sweep(compose.plain(config.hydra.overrides.task))
-        except BaseException as error:
-            parent.close("FAILED" if isinstance(error, Exception) else "KILLED")
-            if isinstance(error, Interrupted) and self._is_tracked:
-                error.add_note("the same command goes on with what is missing")
+            here = replace(self.plan, folder=folder)
+            whole.carry_out(here, task, self.overrides, resume=bool(earlier))
+        except BaseException:
+            done.close()
             raise
-        seconds = time.monotonic() - started
-        hurry()
-        # One that was stopped is not at its end: the same command goes on with it.
-        parent.close("KILLED" if task.is_stopped else "FAILED" if task.failures else "FINISHED")
-        return seconds
+        finally:
+            console.failures(task.failures, len(task.jobs))
+        return done
 
     @property
     def _is_tracked(self) -> bool:

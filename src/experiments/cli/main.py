@@ -55,15 +55,18 @@ def command(root: Path, arguments: Sequence[str]) -> int:
         with signals.raised(), without_exit():
             return _dispatch(root, options)
     except Interrupted as interruption:
-        hints = getattr(interruption, "__notes__", [])
-        print("; ".join([str(interruption), *hints]), file=sys.stderr)
+        print(_with_hints(str(interruption), interruption), file=sys.stderr)
         return interruption.status
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         told = explained(error)
-        print(f"error: {message(told)}", file=sys.stderr)
+        print(_with_hints(f"error: {message(told)}", told), file=sys.stderr)
         return told.status if isinstance(told, ExperimentError) else ExperimentError.status
+
+
+def _with_hints(text: str, error: BaseException) -> str:
+    return "; ".join([text, *getattr(error, "__notes__", [])])
 
 
 def _options(arguments: Sequence[str]) -> Namespace:

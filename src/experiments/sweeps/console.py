@@ -4,7 +4,9 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from experiments.process.secrecy import clean
+from experiments.errors import DivergedError
+from experiments.process.secrecy import clean, message
+from experiments.runs.result import Result
 
 _SHOWN = 8  # sizes of groups
 
@@ -24,6 +26,17 @@ def lanes(sizes: Sequence[int], reason: str) -> None:
     elif len(sizes) > 1:
         why = f": {reason}" if reason else ""
         print(f"  {sum(sizes)} jobs -> {_grouped(sizes)}{why}", flush=True)
+
+
+def outcome(name: str, result: Result | Exception, seconds: float) -> None:
+    """Say how a job ended."""
+    if isinstance(result, Result):
+        told = f"{result.monitor} {result.value:.4f}"
+    elif isinstance(result, DivergedError):
+        told = f"diverged: {result}"
+    else:
+        told = f"failed: {message(result)}"
+    print(f"{name}: {told} ({seconds:.1f} s)", flush=True)
 
 
 def time(count: int, training: float, jobs: float, *, page: float, mlflow: float) -> None:

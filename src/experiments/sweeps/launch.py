@@ -3,48 +3,32 @@
 import copy
 import itertools
 import json
-import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, open_dict, read_write
 
 from experiments.config import compose
 from experiments.config.safety import ALONE, LOCAL
+from experiments.errors import StorageError
 from experiments.process.isolation import isolated
 from experiments.process.secrecy import clean
 from experiments.runs.folder import Folder
 from experiments.runs.provenance import origin
 from experiments.runs.result import FILE, Result, Status
-from experiments.sweeps import console, groups, library, probe
+from experiments.sweeps import console, groups, launchers, library, probe
 from experiments.sweeps.groups import Together
 from experiments.sweeps.jobs import identifying
 from experiments.sweeps.library import Library
 from experiments.sweeps.task import Task
 from experiments.text import shortened
 
-_ABOVE = "groups"  # the folder of the groups, in that of the sweep
 _PAUSE = 0.2  # seconds between two looks at the runs of other processes
-
-
-class _Groups:
-    """Gives a launcher the configuration of a group: that of all, and the file of its jobs."""
-
-    def load_sweep_config(self, master: DictConfig, overrides: Sequence[str]) -> DictConfig:
-        """Return the configuration of the group that the only override names."""
-        config = copy.deepcopy(master)
-        with read_write(config), open_dict(config):
-            config.hydra.overrides.task = list(overrides)
-            config.lanes = (
-                f"{config.hydra.sweep.dir}/{_ABOVE}/{overrides[0].partition('=')[2]}.json"
-            )
-        return config
 
 
 class Launch:
@@ -59,15 +43,16 @@ class Launch:
         settings = config.hydra.launcher
         self._is_local = settings._target_ in LOCAL
         self._is_alone = settings._target_ in ALONE
-        self._workers = _workers(settings.get("n_jobs"))
+        self._workers = launchers.workers(settings.get("n_jobs"))
         self._most = 1 if self._is_alone else int(settings.get("max_lanes", task.most))
         self._task = replace(task, most=self._most, probe=bool(settings.get("probe", True)))
         self._config, self._loader = config, context.config_loader
         self._library = Library(task.reuse) if task.reuse is not None else None
+        loader: Any = launchers.Groups()
         self._launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=HydraContext(config_loader=_Groups(), callbacks=context.callbacks),  # type: ignore[arg-type]
+            hydra_context=HydraContext(config_loader=loader, callbacks=context.callbacks),
             task_function=self._task,
-            config=_bare(config, task.folder),
+            config=launchers.bare(config, task.folder),
         )
 
     @property
@@ -87,20 +72,24 @@ class Launch:
         """
         begun = library.begun(self._task.folder, self._task.run_id)
         there: dict[tuple[str, ...], list[int]] = {}
-        for number in sorted(begun.keys() - self._task.numbers, reverse=True):
+        for number in sorted(begun.keys() - self._task.jobs.keys(), reverse=True):
             lines = begun[number][1]["overrides"]
             there.setdefault(tuple(identifying(lines)), []).append(number)
-        new = (n for n in itertools.count() if n not in begun and n not in self._task.numbers)
+        new = (n for n in itertools.count() if n not in begun and n not in self._task.jobs)
         known = (there.get(tuple(clean(identifying(lines)))) for lines in jobs)
         numbers = [own.pop() if own else next(new) for own in known]
-        self._task.numbers.update(numbers)
+        folders = self._folders(numbers)
+        self._task.jobs.update({number: own.path.name for number, own in folders.items()})
         return numbers
 
     def __call__(self, jobs: Mapping[int, list[str]]) -> dict[int, Result]:
-        """Run jobs, of which there are the overrides by number, and return how each ended."""
+        """Run jobs, of which there are the overrides by number, and return how each ended.
+
+        Raises StorageError where a disk is full: the jobs that are left wait for room.
+        """
         folders = self._folders(jobs)
         parts = self._divided(jobs, folders)
-        above = self._task.folder / _ABOVE
+        above = self._task.folder / launchers.ABOVE
         above.mkdir(exist_ok=True)
         first = 1 + max((int(path.stem) for path in above.glob("*.json")), default=-1)
         for name, part in enumerate(parts, start=first):
@@ -109,7 +98,10 @@ class Launch:
         if parts:
             names = range(first, first + len(parts))
             self._launch([[f"lanes={name}"] for name in names], first, folders)
-        return {number: self._result(number, folders[number], jobs) for number in jobs}
+        results = {number: self._result(number, folders[number], jobs) for number in jobs}
+        if self._task.full:
+            raise self._task.full[0]
+        return results
 
     def _launch(
         self, overrides: list[list[str]], first: int, folders: Mapping[int, Folder]
@@ -127,6 +119,7 @@ class Launch:
         else:
             returned = [job._return_value for job in done]
             self._task.seconds.extend(value for value in returned if isinstance(value, float))
+            self._task.full.extend(value for value in returned if isinstance(value, StorageError))
 
     def _result(self, number: int, folder: Folder, jobs: Mapping[int, list[str]]) -> Result:
         """Return how a job ended, as the disk says; one without an end has failed."""
@@ -138,7 +131,8 @@ class Launch:
             return source.result
         if source.status in (Status.unfinished, Status.failed):
             result = source.result
-            reason = result.reason if result.status is Status.failed else "it came to no end"
+            reason = "it came to no end" if source.exists else "its folder is gone"
+            reason = result.reason if result.status is Status.failed else reason
             task.failures[number] = f"{task.name_of(number, jobs[number])}: {reason}"
             return replace(result, status=Status.failed, reason=reason)
         return source.result
@@ -218,7 +212,7 @@ class Launch:
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
         return self._loader.load_sweep_config(self._config, list(overrides))
 
-    def _folders(self, numbers: Mapping[int, Any]) -> dict[int, Folder]:
+    def _folders(self, numbers: Iterable[int]) -> dict[int, Folder]:
         """Return the folder of each job below the sweep's."""
         config, folders = copy.deepcopy(self._config), {}
         for number in numbers:
@@ -226,21 +220,3 @@ class Launch:
                 config.hydra.job.id = config.hydra.job.num = number
             folders[number] = Folder(self._task.folder / str(config.hydra.sweep.subdir))
         return folders
-
-
-def _workers(n_jobs: int | None) -> int:
-    """Return how many jobs a launcher runs at once, by its setting; -1 is one a processor."""
-    if n_jobs is None:
-        return 1
-    return n_jobs if n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + n_jobs)
-
-
-def _bare(config: DictConfig, folder: Path) -> DictConfig:
-    """Return Hydra's own settings alone, which any process can read: no plugin is in them."""
-    bare = copy.deepcopy(OmegaConf.masked_copy(config, "hydra"))
-    with read_write(bare), open_dict(bare):
-        bare.hydra.run.dir = bare.hydra.sweep.dir = str(folder)
-        bare.hydra.sweep.subdir = f"{_ABOVE}/${{hydra.job.num}}"
-        launcher: Any = OmegaConf.to_container(bare.hydra.launcher, resolve=False)
-        bare.hydra.launcher = {k: v for k, v in launcher.items() if k not in ("max_lanes", "probe")}
-    return bare

@@ -3,6 +3,7 @@
 import csv
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from experiments.report import figures
@@ -10,6 +11,7 @@ from experiments.report.sweep import curves, heatmap, parallel
 from experiments.report.sweep.outcomes import swept
 from experiments.report.tables import markdown_table, text_table
 from experiments.runs import provenance
+from experiments.runs.folder import Folder
 from experiments.runs.journal import Journal
 from experiments.runs.provenance import Identity
 from experiments.runs.result import Status
@@ -53,24 +55,26 @@ class Sweep:
             write(tracker, "code.patch", patch)
 
     def close(self, status: str) -> None:
-        """Rank the jobs, best first, and end the parent run."""
-        assert self._tracker.folder is not None
-        jobs = leaderboard.read(self._tracker.folder)
+        """Rank the jobs, best first, and end the parent run, if its page can be made."""
         try:
-            if jobs:
+            if jobs := leaderboard.read(self._folder):
                 # Figures take seconds, in which whoever has interrupted a sweep would wait.
                 self._publish(jobs, draw=status != "KILLED")
-        finally:
             self._tracker.add("end", status=status)
+        except BaseException:
+            with suppress(OSError):  # the same command is to make the page
+                self._tracker.add("end", status="KILLED")
+            raise
+        finally:
             self._tracker.close()
 
     def _publish(self, jobs: Sequence[Job], *, draw: bool) -> None:
         header, rows = leaderboard.table(jobs)
         parts = [f"{len(jobs)} jobs, best first", markdown_table(header, rows[:_SHOWN])]
-        if any(job.result.status is not Status.unfinished for job in jobs):
+        if any(map(_has_ended, jobs)):
             print(f"\n{text_table(header, rows[:_SHOWN])}", flush=True)
             if more := rows[_SHOWN:]:
-                print(f"and {len(more)} more in {self._tracker.folder}/leaderboard.md", flush=True)
+                print(f"and {len(more)} more in {self._folder}/leaderboard.md", flush=True)
         write(self._tracker, "leaderboard.md", markdown_table(header, rows))
         self._write_csv("leaderboard.csv", _records(jobs))
         header, rows = leaderboard.over_seeds(jobs)
@@ -82,28 +86,37 @@ class Sweep:
         print(flush=True)
         best = jobs[0]
         if best.result.status is Status.finished:
-            monitor, value = best.result.monitor, best.result.value
-            self._tracker.metrics(0, {f"best/{monitor}": value})
+            name, ended = f"best/{best.result.monitor}", sum(map(_has_ended, jobs))
+            # An earlier part of the sweep may have come as far.
+            if (ended, best.result.value) not in Folder(self._folder).series(name):
+                self._tracker.metrics(ended, {name: best.result.value})
             if draw:
-                self._draw(jobs, monitor)
+                self._draw(jobs, best.result.monitor)
         parts.append(f"Again: `{provenance.command(self._arguments)}`")
         self._tracker.add("tags", values={"mlflow.note.content": "\n\n".join(parts)})
 
-    def _write_csv(self, name: str, rows: Sequence[dict[str, object]]) -> None:
+    @property
+    def _folder(self) -> Path:
         assert self._tracker.folder is not None
+        return self._tracker.folder
+
+    def _write_csv(self, name: str, rows: Sequence[dict[str, object]]) -> None:
         names = dict.fromkeys(name for row in rows for name in row)
-        with (self._tracker.folder / name).open("w", newline="") as file:
+        with (self._folder / name).open("w", newline="") as file:
             writer = csv.DictWriter(file, list(names))
             writer.writeheader()
             writer.writerows(rows)
         self._tracker.artifact(name)
 
     def _draw(self, jobs: Sequence[Job], monitor: str) -> None:
-        assert self._tracker.folder is not None
-        folder = self._tracker.folder / "figures"
+        folder = self._folder / "figures"
         folder.mkdir(exist_ok=True)
         for name in _figures(folder, jobs, monitor):
             self._tracker.artifact(f"figures/{name}", "figures")
+
+
+def _has_ended(job: Job) -> bool:
+    return job.result.status is not Status.unfinished
 
 
 def _figures(folder: Path, jobs: Sequence[Job], monitor: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.config import compose
-from experiments.errors import ConfigError, DivergedError, explained
+from experiments.errors import ConfigError, DivergedError, StorageError, explained
 from experiments.plugin import discovery
 from experiments.process import secrecy
 from experiments.process.isolation import isolated
@@ -22,7 +22,7 @@ from experiments.runs.folder import Folder
 from experiments.runs.provenance import Identity
 from experiments.runs.result import FILE, Result, Status
 from experiments.settings import Experiment
-from experiments.sweeps import groups, probe
+from experiments.sweeps import console, groups, probe
 from experiments.sweeps.jobfiles import Template, quieten_console
 from experiments.training import resume
 from experiments.training.run import Run, execute
@@ -44,8 +44,8 @@ class _Job(NamedTuple):
 class Task:
     """A sweep's jobs; what it holds is plain, as other processes and machines may be sent it.
 
-    `failures` tells why jobs have failed, `numbers` which there are: only the process that began
-    the sweep knows all of them.
+    `failures` tells why jobs have failed, `jobs` where each is, `full` which disk is: only the
+    process that began the sweep knows all of it.
     """
 
     root: Path
@@ -59,7 +59,8 @@ class Task:
     most: int = 1024  # runs that train together
     probe: bool = True
     failures: dict[int, str] = field(default_factory=dict)
-    numbers: set[int] = field(default_factory=set)
+    jobs: dict[int, str] = field(default_factory=dict)  # the names of their folders, by number
+    full: list[StorageError] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)  # of training, of each group
     process: int = field(default_factory=os.getpid)
 
@@ -71,6 +72,7 @@ class Task:
             return 0.0
         self._publish()
         jobs, overrides = self._group(cfg)
+        self.jobs.update({job.number: job.folder for job in jobs})
         try:
             files, vary = self._composed(cfg, overrides)
         except Exception as error:
@@ -89,6 +91,8 @@ class Task:
         parts = probe.parts(experiments, self.most, probe=self.probe)
         seconds = sum(self._train([made[place] for place in some], files) for some in parts)
         self.seconds.append(seconds)
+        if self.full:  # to be told where the sweep was begun
+            raise self.full[0]
         return seconds
 
     @isolated()
@@ -129,25 +133,21 @@ class Task:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether a job has failed and the others are not to be run."""
+        """Whether no more jobs are to be run, as one has failed or a disk is full."""
         found = (Folder(path.parent).result.status for path in self.folder.glob("*/result.json"))
-        return self.stops and (bool(self.failures) or Status.failed in found)
+        failed = self.stops and (bool(self.failures) or Status.failed in found)
+        return bool(self.full) or failed
 
     def tell(
         self, number: int, overrides: Sequence[str], outcome: Result | Exception, seconds: float
     ) -> None:
         """Say in one line how a job went."""
-        self.numbers.add(number)
         name = self.name_of(number, overrides)
-        if isinstance(outcome, Result):
-            told = f"{outcome.monitor} {outcome.value:.4f}"
-        elif isinstance(outcome, DivergedError):
-            told = f"diverged: {outcome}"
-        else:
-            error = explained(outcome)
-            told = f"failed: {secrecy.message(error)}"
-            self.failures[number] = f"{name}: {str(error) or type(error).__name__}"
-        print(f"#{number} {name}: {told} ({seconds:.1f} s)", flush=True)
+        if isinstance(outcome, Exception) and not isinstance(outcome, DivergedError):
+            outcome = explained(outcome)
+            self.failures[number] = f"{name}: {str(outcome) or type(outcome).__name__}"
+            self.full.extend([outcome] if isinstance(outcome, StorageError) else [])
+        console.outcome(f"#{number} {name}", outcome, seconds)
 
     def name_of(self, number: int, overrides: Sequence[str]) -> str:
         """Return a job's name: what jobs differ in."""
