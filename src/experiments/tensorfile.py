@@ -81,6 +81,12 @@ def load(path: Path) -> tuple[Tensors, dict[str, Any]]:
     return tensors, facts
 
 
+def is_hollow(status: os.stat_result) -> bool:
+    """Say whether a large file is nearly all holes."""
+    stored = 512 * status.st_blocks  # 0 where a file system does not tell
+    return status.st_size > _LARGE and 0 < stored < status.st_size // _PACKED
+
+
 def _dense(tensor: Tensor) -> Tensor:
     # A dimension of one number may have any stride, which no view of bytes takes.
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -108,9 +114,8 @@ def _start(path: Path) -> bytes:
     # A link within the folder is harmless; one that leaves it may lead to anything.
     if path.is_symlink() and path.resolve().parent != path.parent.resolve():
         raise ValueError("expected a file of this folder, found a link out of it")
-    stored = status.st_blocks * 512  # 0 where a file system does not tell
-    if status.st_size > _LARGE and 0 < stored < status.st_size // _PACKED:
-        raise ValueError(f"expected {status.st_size} bytes, found {stored}")
+    if is_hollow(status):
+        raise ValueError(f"expected {status.st_size} bytes, found {512 * status.st_blocks}")
     with path.open("rb") as file:
         start = file.read(8)
     if excess := _excess(start):  # before the library reads it

@@ -19,8 +19,9 @@ def made(path: Path, end: str | None = "FINISHED", result: Result | None = DONE)
     path.mkdir(parents=True)
     with_numbers = Journal(path)
     with_numbers.add(
-        "start", run_id=path.name, config={"epochs": 1, "model": {"plugin": "model/a"}}
-    )
+        "start", run_id=path.name, parent_id=None, experiment="e", name="n", overrides=[], tags={},
+        params={}, config={"epochs": 1, "model": {"plugin": "model/a"}},
+    )  # fmt: skip
     with_numbers.series(1, {"train/loss": [3.0, 2.0]})
     with_numbers.metrics(2, {"val/loss": 0.5})
     if end is not None:

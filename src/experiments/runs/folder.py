@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from experiments import tensorfile
-from experiments.errors import ConfigError
+from experiments.errors import ConfigError, DataError
 from experiments.plugin.description import flatten
-from experiments.runs import checkpoints, journal
+from experiments.runs import checkpoints, enclosure, journal
 from experiments.runs.checkpoints import Content
 from experiments.runs.journal import Event
-from experiments.runs.result import FILE, NONE, Result, Status
+from experiments.runs.result import FILE, MOST, NONE, Result, Status
 
 REUSED = "reused.json"  # in the folder of a job, the run whose result stands for it
+_LONGEST = 2**16  # bytes of such a file
 _STORES = ("mlartifacts", "mlruns")  # which hold copies of journals, that are no runs
 
 
@@ -68,8 +69,8 @@ class Folder:
     def result(self) -> Result:
         """The result as the run left it, one that says so where it left none."""
         try:
-            return Result.of_json((self.path / FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError, TypeError, KeyError):
+            return Result.of_json(enclosure.read(self.path / FILE, MOST))
+        except (OSError, DataError, ValueError, TypeError, KeyError, RecursionError):
             return NONE
 
     @property
@@ -94,10 +95,13 @@ class Folder:
     @property
     def source(self) -> "Folder":
         """The folder of the run whose result stands for this one; mostly it is this one."""
-        reused = self.path / REUSED
-        if self.exists or not reused.exists():
+        if self.exists:
             return self
-        return Folder(Path(json.loads(reused.read_text(encoding="utf-8"))["folder"]))
+        try:
+            facts = json.loads(enclosure.read(self.path / REUSED, _LONGEST))
+            return Folder(Path(facts["folder"]))
+        except (OSError, DataError, ValueError, TypeError, KeyError, RecursionError):
+            return self
 
     def reuse(self, other: "Folder") -> None:
         """Refer from this folder, which is made, to the run whose result stands for it."""
@@ -129,8 +133,9 @@ def all_below(path: Path) -> Iterator[Folder]:
 
 
 def runs_in(output: Path) -> Iterator[Folder]:
-    """Yield the runs right below an output folder whose journal has begun."""
+    """Yield the runs right below an output folder whose journal has begun; links lead elsewhere."""
     for path in sorted(output.glob(f"*/{journal.FILE}")):
         with suppress(ConfigError):
             journal.start_of(path.parent)
-            yield Folder(path.parent)
+            if not path.parent.is_symlink():
+                yield Folder(path.parent)

@@ -32,13 +32,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from experiments.errors import ConfigError
+from experiments.errors import ConfigError, DataError
 from experiments.process import secrecy
+from experiments.runs import enclosure, events
 from experiments.runs.tracker import Tracker
 
 FILE = "journal.jsonl"
 _NEW = "journal.new"  # what it is called until its first event is whole
 NUMBERS = ("metrics", "series")  # the events that hold numbers of steps
+LONGEST = 2**26  # bytes of a line: JSON takes twenty times as much in memory
 MEASURED = ("seconds", "system/")  # what numbers' names begin with that differ each time
 # The fields whose words are ours, which stay even where one is also hidden somewhere else.
 _OWN = {"event", "run_id", "parent_id", "status", "path", "folder", "module", "code"}
@@ -179,6 +181,8 @@ def _locked(file: IO[bytes]) -> bool:
 def _opened(path: Path, *, create: bool) -> IO[bytes]:
     """Open a journal, or one that is to be, and lock it; raise ConfigError."""
     try:
+        if not create:
+            enclosure.opened(path).close()  # what is no plain file is not written to
         file = path.open("a+b" if create else "r+b", buffering=0)
     except FileNotFoundError:
         if create:  # its folder is not there
@@ -194,7 +198,7 @@ def _opened(path: Path, *, create: bool) -> IO[bytes]:
 
 def is_held(folder: Path) -> bool:
     """Say whether a process is writing the journal of a run's folder."""
-    with (folder / FILE).open("rb") as file:
+    with enclosure.opened(folder / FILE) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -215,16 +219,31 @@ def encode(event: Event) -> bytes:
 def read(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
     """Yield each whole event from a byte offset on, with the offset after it.
 
-    Stops before a line that is incomplete or whose checksum does not fit.
+    Stops before a line that holds none. Raises DataError where the file is no plain one.
     """
-    with path.open("rb") as file:
+    with enclosure.opened(path) as file:
         file.seek(offset)
-        for line in file:
-            checksum, _, text = line.rstrip(b"\n").partition(b" ")
-            if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
+        while line := file.readline(LONGEST):
+            try:
+                event = decode(line)
+            except ValueError:
                 return
             offset += len(line)
-            yield json.loads(text), offset
+            yield event, offset
+
+
+def decode(line: bytes) -> Event:
+    """Return a line's event; raise ValueError where it is damaged, or none that a run writes."""
+    checksum, _, text = line.rstrip(b"\n").partition(b" ")
+    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
+        raise ValueError("its checksum does not fit")
+    try:
+        event: Event = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is too deep") from None
+    if problem := events.problem(event):
+        raise ValueError(problem)
+    return event
 
 
 def points(event: Event) -> Iterator[tuple[str, int, float]]:
@@ -241,6 +260,6 @@ def start_of(folder: Path) -> Event:
     """Return the first event of a run; raise ConfigError where the folder holds none."""
     try:
         event, _ = next(read(folder / FILE))
-    except (OSError, StopIteration):
+    except (OSError, DataError, StopIteration):
         raise ConfigError(f"The folder {folder} holds no run that could be read.") from None
     return event

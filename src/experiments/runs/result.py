@@ -6,7 +6,10 @@ from enum import StrEnum
 from math import nan
 from typing import Any
 
+from experiments.runs.events import Check, is_number, is_text, is_whole, named
+
 FILE = "result.json"
+MOST = 2**24  # bytes of the file
 
 
 class Status(StrEnum):
@@ -42,9 +45,19 @@ class Result:
 
     @classmethod
     def of_json(cls, text: str) -> "Result":
-        """Return the result that a file holds; raise ValueError or TypeError where it is none."""
+        """Return the result that a file holds; raise ValueError, TypeError or KeyError for none."""
         facts: dict[str, Any] = json.loads(text)
+        if wrong := [n for n, check in _FIELDS.items() if n in facts and not check(facts[n])]:
+            raise ValueError(f"{wrong[0]} is none of a result")
         return cls(**{**facts, "status": Status(facts["status"])})
 
 
+_FIELDS: dict[str, Check] = {
+    "reason": is_text,
+    "step": is_whole,
+    "seconds": is_number,
+    "monitor": is_text,
+    "higher_is_better": lambda value: isinstance(value, bool),
+    "metrics": named(is_number),
+}
 NONE = Result(status=Status.unfinished, reason="it left no result")

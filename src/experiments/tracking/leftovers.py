@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from experiments.errors import DataError
 from experiments.runs import journal
 from experiments.tracking import positions
 
@@ -11,7 +12,8 @@ from experiments.tracking import positions
 def cut_off(root: Path, store: str, own: Path) -> Iterator[Path]:
     """Yield such runs and jobs of sweeps below an output folder; `own` is another's business.
 
-    A run that lives, and one that was never meant for this store, is none of them.
+    A run that lives, one that was never meant for this store, and one whose folder was brought
+    here from elsewhere are none of them: nobody has asked for those.
     """
     for pattern in (f"*/{positions.FILE}", f"*/*/{positions.FILE}"):
         for file in sorted(root.glob(pattern)):
@@ -25,9 +27,9 @@ def _is_left(folder: Path, store: str) -> bool:
         if folder.stat().st_uid != os.getuid():  # where the output folder is everybody's
             return False
         position = positions.recorded(folder, store)
-        if position is None or journal.is_held(folder):
+        if position is None or not positions.is_own(folder, store) or journal.is_held(folder):
             return False
         news = journal.read(folder / journal.FILE, position.offset)
         return not position.ended or next(news, None) is not None
-    except (OSError, ValueError):
+    except (OSError, DataError):
         return False

@@ -1,5 +1,6 @@
 """A run's model in MLflow, which MLflow can load and serve without this machine's files."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from experiments.tracking.store import patient
 _PACKAGES = ("torch", "torchvision", "omegaconf", "safetensors", "numpy")
 
 
-def add(client: MlflowClient, run: str, event: Event, checkpoint: Path, code: Path) -> None:
+def add(
+    client: MlflowClient, run: str, event: Event, checkpoint: Path, code: Sequence[Path]
+) -> None:
     """Log a checkpoint with the code that makes a model of it, unless the run has its model."""
     if _has_model(client, run):
         return
@@ -34,7 +37,7 @@ def add(client: MlflowClient, run: str, event: Event, checkpoint: Path, code: Pa
             python_model=str(Path(__file__).with_name("served.py")),
             artifacts={"checkpoint": str(checkpoint)},
             signature=ModelSignature(inputs=Schema([inputs]), outputs=Schema([outputs])),
-            code_paths=[str(Path(experiments.__file__).parent), *map(str, sorted(code.iterdir()))],
+            code_paths=[str(Path(experiments.__file__).parent), *map(str, code)],
             pip_requirements=[f"{name}=={version(name)}" for name in _PACKAGES],
         )
 

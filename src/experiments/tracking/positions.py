@@ -1,22 +1,29 @@
 """How far a run's upload has come, kept in the run's folder: one position a store.
 
-Uploading again from an older position changes nothing in MLflow; it only takes time.
+Uploading again from an older position changes nothing in MLflow; it only takes time. A folder may
+come from elsewhere, with positions that somebody made up: each is checked where it is read.
 """
 
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments.errors import DataError
+from experiments.runs import enclosure
+from experiments.runs.events import Check, each, is_number, is_text, is_whole, named
 from experiments.tracking.decimation import Decimation
 
 FILE = "upload.json"
 _LOCK = "upload.lock"
 _MOST_REFUSED = 20  # texts that are kept
+_LARGEST = 2**24  # bytes of the file
+_PROOF = "lock"  # of a position, the lock's marks
 
 
 @dataclass(slots=True)
@@ -48,19 +55,29 @@ def recorded(folder: Path, store: str) -> Position | None:
     if facts is None:
         return None
     try:
-        given = facts["decimation"]
-        left_out = {name: tuple(rest) for name, rest in given["left_out"].items()}
-        decimation = Decimation(dict(given["counts"]), left_out, given["dense"])
-        return Position(**{**facts, "decimation": decimation})
-    except (TypeError, KeyError, ValueError):  # of another version: sent again from the start
-        return Position()
+        return _position(facts)
+    except (TypeError, KeyError, ValueError, AttributeError):  # of another version, or made up
+        return Position()  # sent again from the start
+
+
+def is_own(folder: Path, store: str) -> bool:
+    """Say whether a position was recorded in this very folder, and not brought along with it.
+
+    It names the number and the time of the lock beside it, which no archive and no copy can have:
+    the file system gives them.
+    """
+    facts, marks = _all(folder).get(store), _marks(folder)
+    return marks is not None and isinstance(facts, dict) and facts.get(_PROOF) == marks
 
 
 def record(folder: Path, store: str, position: Position) -> None:
     """Keep a position, whole or not at all."""
-    text = json.dumps(_all(folder) | {store: asdict(position)})
+    facts = asdict(position) | {_PROOF: _marks(folder)}
+    text = json.dumps(_all(folder) | {store: facts})
     part = folder / f"{FILE}.part"
-    part.write_text(text, encoding="utf-8")
+    part.unlink(missing_ok=True)  # of a process that was killed, or a link to elsewhere
+    with part.open("x", encoding="utf-8") as file:
+        file.write(text)
     part.replace(folder / FILE)
 
 
@@ -87,7 +104,42 @@ def claim(folder: Path) -> Iterator[None]:
 
 def _all(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(enclosure.read(folder / FILE, _LARGEST))
+    except (OSError, DataError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _marks(folder: Path) -> list[int] | None:
+    try:
+        status = (folder / _LOCK).lstat()
+    except OSError:
+        return None
+    return [status.st_ino, status.st_ctime_ns]
+
+
+_FIELDS: dict[str, Check] = {
+    "experiment_id": lambda value: is_text(value) and bool(re.fullmatch(r"\d{0,30}", value)),
+    "mlflow_run_id": lambda value: is_text(value) and bool(re.fullmatch(r"[0-9a-f]{0,64}", value)),
+    "offset": is_whole,
+    "step": is_whole,
+    "time": is_whole,
+    "ended": lambda value: isinstance(value, bool),
+    "refused": each(is_text),
+}
+
+
+def _position(facts: Any) -> Position:
+    """Return the position of plain facts; raise an error where they are none."""
+    for name, check in _FIELDS.items():
+        if not check(facts[name]):
+            raise ValueError(name)
+    given, own = facts["decimation"], {name: facts[name] for name in _FIELDS}
+    counts, dense = given["counts"], given["dense"]
+    left_out = {name: tuple(rest) for name, rest in given["left_out"].items()}
+    if not (named(is_whole)(counts) and is_whole(dense) and dense > 0):
+        raise ValueError("decimation")
+    for step, value, time in left_out.values():
+        if not (is_whole(step) and is_number(value) and is_whole(time)):
+            raise ValueError("decimation")
+    return Position(**own, decimation=Decimation(counts, left_out, dense))

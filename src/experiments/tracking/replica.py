@@ -2,16 +2,15 @@
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 
 from experiments.errors import DataError
 from experiments.process.secrecy import clean
-from experiments.runs import journal
+from experiments.runs import enclosure, journal
 from experiments.runs.journal import Event
 from experiments.tracking import model
 from experiments.tracking.client import Client
@@ -25,6 +24,11 @@ _PARENT = "mlflow.parentRunId"
 _MOST = {"metrics": 1000, "params": 100, "tags": 100}  # that MLflow takes in one call
 _ALONE = ("model", "end")  # events not sent together with others
 _LONGEST = 6000  # characters of a parameter, which MLflow cuts without a word
+_RESERVED = ("mlflow.", "experiments.")  # beginnings of tags that mean something to MLflow or us
+_OWN = {
+    *(f"mlflow.source.{part}" for part in ("name", "type", "git.commit")),
+    *("mlflow.user", "mlflow.note.content"),
+}
 log = logging.getLogger(__name__)
 
 
@@ -95,16 +99,17 @@ class Replica:
             case "start":
                 params = [Param(key, str(v)[:_LONGEST]) for key, v in event["params"].items()]
                 self._log("params", params)
-                self._log("tags", [RunTag(name, text) for name, text in event["tags"].items()])
+                self._log("tags", list(self._tags(event["tags"])))
             case "tags":
-                self._log("tags", [RunTag(name, text) for name, text in event["values"].items()])
+                self._log("tags", list(self._tags(event["values"])))
             case "dataset":
                 self._add_dataset(event)
             case "artifact":
                 self._add_artifact(event["path"], event["folder"])
             case "model":
                 self._client.commit()
-                checkpoint, code = self._file(event["path"]), self._file(event["code"])
+                checkpoint = enclosure.file(self._folder, event["path"])
+                code = enclosure.entries(self._folder, event["code"])
                 model.add(self._client, self.position.mlflow_run_id, event, checkpoint, code)
             case "end":
                 self.end(event["status"], event["time"])
@@ -152,7 +157,7 @@ class Replica:
             part = items[start : start + size]
             try:
                 self._client.log_batch(self.position.mlflow_run_id, **{kind: part})
-            except MlflowException as error:
+            except Exception as error:
                 if not is_lasting(error):
                     raise
                 if len(part) > 1:
@@ -172,19 +177,20 @@ class Replica:
         self._client.log_inputs(self.position.mlflow_run_id, [DatasetInput(dataset, [tag])])
 
     def _add_artifact(self, path: str, folder: str = "") -> None:
+        if folder and not enclosure.is_inside(folder):
+            raise DataError(f"{folder} is no path among the run's artifacts.")
         with patient():
-            run = self.position.mlflow_run_id
-            self._client.log_artifact(run, str(self._file(path)), folder or None)
+            run, file = self.position.mlflow_run_id, enclosure.file(self._folder, path)
+            self._client.log_artifact(run, str(file), folder or None)
         self.artifacts += 1
 
-    def _file(self, name: str) -> Path:
-        """Return what a journal names, which has to lie in the run's folder."""
-        path, folder = (self._folder / name).resolve(), self._folder.resolve()
-        if not path.is_relative_to(folder):
-            raise DataError(f"{name} lies outside the run's folder.")
-        if not path.exists():
-            raise DataError(f"{name} is not there.")
-        return path
+    def _tags(self, tags: Mapping[str, str]) -> Iterator[RunTag]:
+        """Give tags, but those by which MLflow and we find runs, which no journal gives."""
+        for name, text in tags.items():
+            if name.startswith(_RESERVED) and name not in _OWN:
+                self._refuse(f"tag {name}", DataError("a run gives itself none of this name"))
+            else:
+                yield RunTag(name, text)
 
     def _refuse(self, what: str, error: Exception) -> None:
         reason = clean(" ".join(str(error).split())[:300])

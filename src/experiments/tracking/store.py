@@ -30,6 +30,7 @@ _STORAGE = re.compile(
     "|No space left|Read-only file system|Permission denied|Disk quota"
 )
 _NETWORK = re.compile(r"\[Errno -?\d+\] [\w ]+|timed out|too many \d+ error responses")
+_IN_THE_WAY = (FileExistsError, NotADirectoryError, IsADirectoryError)  # artifacts, of each other
 _TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"  # seconds, which MLflow looks up at each call
 _MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations" / "versions"
 _REVISION = re.compile(r"^(down_)?revision = ['\"](\w+)['\"]", re.MULTILINE)
@@ -93,7 +94,9 @@ def is_lasting(error: Exception) -> bool:
     response = getattr(error, "response", None)  # of `requests`, whose errors are OSErrors
     if response is not None:
         return response.status_code in _LASTING_STATUSES
-    return not isinstance(error, (OSError, SQLAlchemyError))
+    if isinstance(error, _IN_THE_WAY):
+        return True
+    return not isinstance(error, (OSError, SQLAlchemyError, sqlite3.OperationalError))
 
 
 def upload_error(error: Exception, uri: str) -> ExperimentError:

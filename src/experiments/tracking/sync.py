@@ -44,10 +44,10 @@ def _synced(client: Client, run: Path, uri: str) -> int:
         return 0
     except StorageError:
         raise
-    except ExperimentError as stopped:
+    except Exception as stopped:
         with _silence():
             _again(lambda: client.search_experiments(max_results=1), uri)
-        error = stopped
+        error = upload_error(stopped, uri)
     if error is None:
         return 0
     text = " ".join(str(error).split())

@@ -1,0 +1,92 @@
+"""What the events of a journal may hold, as journals of other origin are read too."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Check = Callable[[Any], bool]
+STATUSES = ("FINISHED", "FAILED", "KILLED")
+_LARGEST = 2**53  # of whole numbers: what any reader of JSON, and any store, has exactly
+_DEPTH = 40  # levels of settings
+_LONGEST = 250  # characters of an id
+_MARKS = set("/\\%'\"`")  # that mean something in a path or in a question to a store
+
+
+def is_whole(value: Any) -> bool:
+    """Say whether a value counts something: steps, milliseconds, bytes."""
+    return type(value) is int and 0 <= value < _LARGEST
+
+
+def is_number(value: Any) -> bool:
+    """Say whether a value is a number that fits into a column of a store."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
+
+
+def is_text(value: Any) -> bool:
+    """Say whether a value is text."""
+    return isinstance(value, str)
+
+
+def is_id(value: Any) -> bool:
+    """Say whether a value can be the id of a run."""
+    named = is_text(value) and value.isprintable() and 0 < len(value) <= _LONGEST
+    return named and not set(value) & _MARKS
+
+
+def each(check: Check) -> Check:
+    """Return the check of a list's items."""
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def named(check: Check) -> Check:
+    """Return the check of a dictionary's values."""
+    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
+
+
+def _is_plain(value: Any, depth: int = _DEPTH) -> bool:
+    """Say whether JSON is so deep at most."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth > 0 and all(_is_plain(part, depth - 1) for part in parts)
+
+
+_ANY = {"event": is_text, "time": is_whole}
+_START = {
+    "run_id": is_id,
+    "parent_id": lambda value: value is None or is_id(value),
+    "experiment": is_text,
+    "name": is_text,
+    "overrides": each(is_text),
+    "tags": named(is_text),
+    "params": named(_is_plain),
+    "config": named(_is_plain),
+}
+_FIELDS: Mapping[str, Mapping[str, Check]] = {
+    "start": _START,
+    "metrics": {"step": is_whole, "values": named(is_number)},
+    "series": {"first": is_whole, "values": named(each(is_number))},
+    "tags": {"values": named(is_text)},
+    "dataset": dict.fromkeys(("name", "digest", "source", "profile", "context"), is_text),
+    "artifact": dict.fromkeys(("path", "folder"), is_text),
+    "model": {
+        **dict.fromkeys(("path", "module", "code"), is_text),
+        "input_shape": each(is_whole),
+        "outputs": is_whole,
+    },
+    "end": {"status": STATUSES.__contains__},
+    "resume": {"step": is_whole},
+}
+
+
+def problem(event: Any) -> str | None:
+    """Say what of an event no run would have written, or None; events of other names may be."""
+    if not isinstance(event, dict):
+        return "it is no event"
+    kind = event.get("event")
+    fields = _FIELDS.get(kind, {}) if isinstance(kind, str) else {}
+    for name, check in (*_ANY.items(), *fields.items()):
+        if name not in event:
+            return f"it has no {name}"
+        if not check(event[name]):
+            return f"its {name} cannot be {event[name]!r:.60}"
+    if kind == "start" and not named(is_text)(event.get("origin", {})):
+        return "its origin is none"
+    return None
