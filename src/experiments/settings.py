@@ -30,6 +30,7 @@ class Decides(Enum):
     result = "the result"
     course = "how the result is come by: what is kept meanwhile, what follows an error"
     place = "where the result goes"
+    command = "what the command does: which code and which jobs there are, what it takes up"
 
 
 class Vary(Enum):
@@ -160,19 +161,19 @@ class Experiment:
     stop_on_divergence: bool = setting(Decides.result, True)
     checkpoint: Checkpoint = setting(Decides.course, Checkpoint)
     # a run's id or folder; auto: the unfinished one of these settings
-    resume: str | None = setting(Decides.course, None)
+    resume: str | None = setting(Decides.command, None)
     # go on though settings, code or data have changed
-    resume_changed: bool = setting(Decides.course, False)
-    sweep: Jobs = setting(Decides.course, Jobs)
+    resume_changed: bool = setting(Decides.command, False)
+    sweep: Jobs = setting(Decides.command, Jobs)
     # of each job of a sweep, with as many seeds
-    repeats: int = quantity(Decides.course, 1, at_least=1)
+    repeats: int = quantity(Decides.command, 1, at_least=1)
     # after a job of a sweep that failed
-    on_error: OnError = setting(Decides.course, OnError["continue"])
+    on_error: OnError = setting(Decides.command, OnError["continue"])
     # the results of runs with the same settings, code and versions
-    reuse: bool = setting(Decides.course, False)
+    reuse: bool = setting(Decides.command, False)
     tracking: Tracking = setting(Decides.place, Tracking)
     output: str = setting(Decides.place)  # the folder of all runs' folders
-    plugin_path: list[str] = setting(Decides.course, list)  # more folders with plugins
+    plugin_path: list[str] = setting(Decides.command, list)  # more folders with plugins
 
 
 @cache

@@ -1,5 +1,11 @@
 """Text of users as it can stand in one line of a message."""
 
+import re
+
+# Names and paths, but words and numbers that Hydra takes for other values.
+_PLAIN = re.compile(
+    r"(?!(?:true|false|null|nan|inf)$)(?:[a-z_][\w./-]*|[\w.-]*/[\w./-]*)", re.IGNORECASE | re.ASCII
+)
 _LONGEST = 440  # characters, so that a whole line with what stands around it is under 500
 
 
@@ -14,6 +20,12 @@ def shortened(text: str, most: int = _LONGEST) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return text as the value of a setting on a command line."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    """Return text as the value of a setting, in quotes, such that Hydra takes it as it is."""
+    # Hydra takes backslashes as they are but before a quote.
+    escaped = re.sub(r"(\\+)\Z", r"\1\1", re.sub(r"(\\*)'", r"\1\1\'", text))
     return f"'{escaped}'"
+
+
+def as_value(text: str) -> str:
+    """Return text as the value of a setting, in quotes where Hydra would take it otherwise."""
+    return text if _PLAIN.fullmatch(text) else quoted(text)

@@ -28,6 +28,7 @@ from killing import Killer, Report, Watch, parser
 from experiments.cli import commands
 from experiments.plugin.discovery import discover
 from experiments.runs import journal
+from experiments.runs.events import Event
 from experiments.tracking import model, positions, store
 from experiments.tracking.sqlite import LocalClient
 
@@ -126,7 +127,7 @@ def new_times() -> None:
     """Give what is sent again the time at which it is."""
     read = journal.read
 
-    def reading(path: Path, offset: int = 0) -> Iterator[tuple[journal.Event, int]]:
+    def reading(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
         for event, after in read(path, offset):
             yield event | {"time": time.time_ns() // 1_000_000}, after
 

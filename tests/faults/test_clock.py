@@ -12,7 +12,7 @@ import scenes
 import uploads
 
 from experiments.runs import journal
-from experiments.runs.journal import Event
+from experiments.runs.events import Event
 
 pytestmark = pytest.mark.process
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from experiments import ConfigError
 from experiments.runs import journal
+from experiments.runs.events import Event, encode
 from experiments.runs.folder import Folder
 
 JSON = st.recursive(
@@ -17,8 +18,13 @@ JSON = st.recursive(
     max_leaves=10,
 )
 
+START: dict[str, Any] = {
+    "parent_id": None, "experiment": "e", "name": "n", "overrides": [],
+    "tags": {}, "params": {}, "config": {},
+}  # fmt: skip
 
-def tagged(number: int) -> journal.Event:
+
+def tagged(number: int) -> Event:
     """Return an event with a number in it."""
     return {"event": "tags", "time": 1, "values": {"n": str(number)}}
 
@@ -29,7 +35,7 @@ def test_events_come_back_as_they_were(
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / journal.FILE
     events = [{**event, "event": "of a later version", "time": 1} for event in events]
-    path.write_bytes(b"".join(map(journal.encode, events)))
+    path.write_bytes(b"".join(map(encode, events)))
     assert [event for event, _ in journal.read(path)] == events
     assert [offset for _, offset in journal.read(path)][-1:] == [path.stat().st_size][: len(events)]
 
@@ -39,7 +45,7 @@ def test_reading_stops_before_a_torn_line_and_goes_on_when_it_is_whole(
     tmp_path: Path, cut: int
 ) -> None:
     path = tmp_path / journal.FILE
-    whole = [journal.encode(tagged(k)) for k in range(3)]
+    whole = [encode(tagged(k)) for k in range(3)]
     path.write_bytes(b"".join(whole)[:-cut])
     found = list(journal.read(path))
     assert len(found) == 2
@@ -49,7 +55,7 @@ def test_reading_stops_before_a_torn_line_and_goes_on_when_it_is_whole(
 
 def test_reading_stops_before_a_damaged_line(tmp_path: Path) -> None:
     path = tmp_path / journal.FILE
-    lines = [journal.encode(tagged(k)) for k in range(3)]
+    lines = [encode(tagged(k)) for k in range(3)]
     lines[1] = lines[1].replace(b'"n":"1', b'"n":"7')
     path.write_bytes(b"".join(lines))
     assert len(list(journal.read(path))) == 1
@@ -72,7 +78,7 @@ def test_a_journal_is_there_from_its_first_event_on(tmp_path: Path) -> None:
     assert not (tmp_path / journal.FILE).exists()
     with pytest.raises(ConfigError, match="is busy"):
         journal.Journal(tmp_path)
-    tracker.add("start", run_id="a")
+    tracker.add("start", run_id="a", **START)
     assert journal.start_of(tmp_path)["run_id"] == "a"
     assert journal.is_held(tmp_path)
     tracker.close()
@@ -89,6 +95,6 @@ def test_what_a_kill_left_before_the_first_event_is_no_run(tmp_path: Path, name:
     (tmp_path / name).write_bytes(b"" if name == journal.FILE else b'12345678 {"event":"sta')
     assert not Folder(tmp_path).exists
     tracker = journal.Journal(tmp_path)
-    tracker.add("start", run_id="a")
+    tracker.add("start", run_id="a", **START)
     tracker.close()
     assert [event["run_id"] for event, _ in journal.read(tmp_path / journal.FILE)] == ["a"]

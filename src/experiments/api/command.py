@@ -3,7 +3,6 @@
 import logging
 import os
 import secrets
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from hydra.core.utils import run_job
 from omegaconf import DictConfig
 
 from experiments.api.outcome import Multiple, Single
-from experiments.config import compose, sources
+from experiments.config import compose, consent, sources
 from experiments.errors import (
     ConfigError,
     ExperimentError,
@@ -21,8 +20,10 @@ from experiments.errors import (
     without_exit,
 )
 from experiments.plugin import discovery
+from experiments.plugin.kinds import Dataset
 from experiments.plugin.registry import name_of
 from experiments.process.isolation import isolated
+from experiments.runs import enclosure
 from experiments.runs.folder import Folder
 from experiments.runs.journal import Journal
 from experiments.runs.provenance import Identity
@@ -80,9 +81,17 @@ class Command:
         folder = resume.find(experiment)
         if folder is None:
             return self._run()
-        overrides = resume.overrides(folder, self.overrides)
-        again = composed(self.root, self.name, overrides, run_id=self.run_id, known=self.plugins)
+        enclosure.check_plain(folder)
+        lines = resume.overrides(folder, self.overrides, Path(experiment.output))
+        self._check_consent(folder, experiment.dataset)
+        again = composed(self.root, self.name, lines, run_id=self.run_id, known=self.plugins)
+        self._check_consent(folder, again.plan.experiment.dataset)  # which may download
         return again._go_on(folder)
+
+    def _check_consent(self, folder: Path, dataset: Dataset) -> None:
+        """Raise ConfigError where a run's journal decides what this command has to."""
+        before = Folder(folder).start["overrides"]
+        consent.require(folder.name, before, self.overrides, self.plan.config, dataset)
 
     def _go_on(self, folder: Path) -> Single | Folder:
         """Train on in the folder of a run."""
@@ -111,18 +120,19 @@ class Command:
         run = Run(
             experiment=self.plan.experiment, identity=identity, tracker=tracker, earlier=earlier
         )
-        ended: list[Result | BaseException] = []
+        folder, ended = self.plan.folder, list[Result | BaseException]()
 
         def job(_: DictConfig) -> None:
             try:
                 ended.extend(outcome for _, outcome in execute([run], self.root, session))
             except BaseException as error:  # kept from Hydra, which would tell it in its own way
                 if isinstance(error, Interrupted) and self._is_tracked:
-                    again = ["python", "run.py", f"resume={os.path.relpath(self.plan.folder)}"]
-                    error.add_note(f"go on with: {shlex.join(again)}")
+                    before, dataset = self.overrides, self.plan.experiment.dataset
+                    line = consent.again(self.name, os.path.relpath(folder), before, dataset)
+                    error.add_note(f"go on with: {line}")
                 ended.append(error)
 
-        with launch.uploading(self.plan.experiment.tracking, self.plan.folder, self.root):
+        with launch.uploading(self.plan.experiment.tracking, folder, self.root):
             run_job(
                 job,
                 self.plan.config,

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,9 +23,7 @@ from experiments.process import secrecy
 from experiments.process.isolation import isolated
 from experiments.runs.folder import Folder
 from experiments.sweeps import leaderboard
-from experiments.text import quoted
-
-_PLAIN = re.compile(r"(?!(?:true|false|null|nan|inf)$)[A-Za-z_][\w./-]*", re.IGNORECASE)
+from experiments.text import as_value
 
 
 def run(*overrides: str, root: Path | str | None = None, **settings: Any) -> Trained:
@@ -108,7 +105,7 @@ def _text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, str | Path):
-        return str(value) if _PLAIN.fullmatch(str(value)) else quoted(str(value))
+        return as_value(str(value))
     if isinstance(value, (list, tuple, range)):
         return f"[{','.join(map(_text, value))}]"
     return repr(value)

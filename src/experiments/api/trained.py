@@ -13,8 +13,8 @@ from experiments.api.outcome import Single
 from experiments.errors import ConfigError
 from experiments.plugin.description import describe, flatten
 from experiments.runs import checkpoints, journal
+from experiments.runs.events import Event
 from experiments.runs.folder import Folder
-from experiments.runs.journal import Event
 from experiments.runs.predictor import predictor
 from experiments.runs.result import Result, Status
 from experiments.runs.tracker import InMemory

@@ -28,9 +28,9 @@ def folder_problems(
     if fault := _fault(folder):
         yield f"{key}={folder}: {fault}."
     elif silent and multirun:
-        if folder.exists() or not (folder == scratch or _is_below(folder, output)):
+        if folder.exists() or not (folder == scratch or is_below(folder, output)):
             yield f"{key}={folder}: tracking=none removes it after the sweep; leave it as it is."
-    elif not _is_below(folder, output) and not (silent and _keeps_nothing(hydra, folder)):
+    elif not is_below(folder, output) and not (silent and _keeps_nothing(hydra, folder)):
         yield f"{key}={folder} is not below output={output}; everything written must be."
 
 
@@ -62,7 +62,7 @@ def _keeps_nothing(hydra: DictConfig, folder: Path) -> bool:
     return folder.is_dir() and hydra.output_subdir is None and not writes
 
 
-def _is_below(folder: Path, output: Path) -> bool:
+def is_below(folder: Path, output: Path) -> bool:
     """Say whether a folder lies in another one, where links lead to."""
     inner, outer = os.path.realpath(folder), os.path.realpath(output)
     return inner != outer and os.path.commonpath([inner, outer]) == outer

@@ -22,7 +22,7 @@ def is_inside(name: object) -> bool:
     return plain and all(part.strip() not in ("", ".", "..") for part in name.split("/"))
 
 
-def opened(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> BinaryIO:
     """Open a plain file to read; raise DataError where it is none, or another user's secret.
 
     Links may lead anywhere, pipes wait for another process: they are not even opened.
@@ -35,9 +35,9 @@ def opened(path: Path) -> BinaryIO:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def read(path: Path, most: int) -> str:
+def text_of(path: Path, most: int) -> str:
     """Return the text of a plain file; raise DataError where it is none, or has too many bytes."""
-    with opened(path) as file:
+    with open_plain(path) as file:
         found = file.read(most + 1)
     if len(found) > most:
         raise DataError(f"{path} has more than {most:,} bytes.")

@@ -1,9 +1,35 @@
-"""What the events of a journal may hold, as journals of other origin are read too."""
+"""The events of a journal, and how each stands in a line of it.
 
+An event is a JSON object with `event`, `time` (milliseconds since 1970) and its own fields:
+
+| event      | fields                                                                            |
+|------------|-----------------------------------------------------------------------------------|
+| `start`    | `run_id`, `parent_id` or null, `experiment` of MLflow, `name`, `overrides`,       |
+|            | `tags`, `params`, `config`                                                        |
+| `metrics`  | `step`, `values`: name to number                                                  |
+| `series`   | `first`, `values`: name to the numbers of the steps first, first + 1, ...         |
+| `tags`     | `values`: name to text                                                            |
+| `dataset`  | `name`, `digest`, `source`, `profile` (text), `context` (`training`)              |
+| `artifact` | `path` in the run's folder, `folder` of the run's artifacts to put it in          |
+| `model`    | `path` of the checkpoint in the run's folder, `input_shape`, `outputs`, the       |
+|            | `module` of the model's plugin, and `code`, the folder that holds its source      |
+| `end`      | `status`: FINISHED, FAILED or KILLED                                              |
+| `resume`   | `step` after which the run goes on, though it had ended or died                   |
+
+Journals of other origin are read too, so that every field is checked.
+"""
+
+import json
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from experiments.process import secrecy
+
+Event = dict[str, Any]
 Check = Callable[[Any], bool]
+# The fields whose words are ours, which stay even where one is also hidden somewhere else.
+_OWN = {"event", "run_id", "parent_id", "status", "path", "folder", "module", "code"}
 STATUSES = ("FINISHED", "FAILED", "KILLED")
 _LARGEST = 2**53  # of whole numbers: what any reader of JSON, and any store, has exactly
 _DEPTH = 40  # levels of settings
@@ -28,8 +54,9 @@ def is_text(value: Any) -> bool:
 
 def is_id(value: Any) -> bool:
     """Say whether a value can be the id of a run."""
-    named = is_text(value) and value.isprintable() and 0 < len(value) <= _LONGEST
-    return named and not set(value) & _MARKS
+    if not is_text(value) or not value.isprintable() or set(value) & _MARKS:
+        return False
+    return 0 < len(value) <= _LONGEST
 
 
 def each(check: Check) -> Check:
@@ -76,7 +103,7 @@ _FIELDS: Mapping[str, Mapping[str, Check]] = {
 }
 
 
-def problem(event: Any) -> str | None:
+def fault(event: Any) -> str | None:
     """Say what of an event no run would have written, or None; events of other names may be."""
     if not isinstance(event, dict):
         return "it is no event"
@@ -90,3 +117,27 @@ def problem(event: Any) -> str | None:
     if kind == "start" and not named(is_text)(event.get("origin", {})):
         return "its origin is none"
     return None
+
+
+def encode(event: Event) -> bytes:
+    """Return an event as a line."""
+    text = json.dumps(event, separators=(",", ":"))
+    if secrecy.is_in(text):
+        told = {key: value if key in _OWN else secrecy.clean(value) for key, value in event.items()}
+        text = json.dumps(told, separators=(",", ":"))
+    line = text.encode()
+    return b"%08x %s\n" % (zlib.crc32(line), line)
+
+
+def decode(line: bytes) -> Event:
+    """Return a line's event; raise ValueError where it is damaged, or none that a run writes."""
+    checksum, _, text = line.rstrip(b"\n").partition(b" ")
+    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
+        raise ValueError("its checksum does not fit")
+    try:
+        event: Event = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is too deep") from None
+    if wrong := fault(event):
+        raise ValueError(wrong)
+    return event

@@ -13,7 +13,7 @@ from experiments.errors import ConfigError, DataError
 from experiments.plugin.description import flatten
 from experiments.runs import checkpoints, enclosure, journal
 from experiments.runs.checkpoints import Content
-from experiments.runs.journal import Event
+from experiments.runs.events import Event
 from experiments.runs.result import FILE, MOST, NONE, Result, Status
 
 REUSED = "reused.json"  # in the folder of a job, the run whose result stands for it
@@ -69,7 +69,7 @@ class Folder:
     def result(self) -> Result:
         """The result as the run left it, one that says so where it left none."""
         try:
-            return Result.of_json(enclosure.read(self.path / FILE, MOST))
+            return Result.of_json(enclosure.text_of(self.path / FILE, MOST))
         except (OSError, DataError, ValueError, TypeError, KeyError, RecursionError):
             return NONE
 
@@ -98,7 +98,7 @@ class Folder:
         if self.exists:
             return self
         try:
-            facts = json.loads(enclosure.read(self.path / REUSED, _LONGEST))
+            facts = json.loads(enclosure.text_of(self.path / REUSED, _LONGEST))
             return Folder(Path(facts["folder"]))
         except (OSError, DataError, ValueError, TypeError, KeyError, RecursionError):
             return self

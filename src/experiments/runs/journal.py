@@ -1,40 +1,23 @@
 """A run's journal: the truth about it, in one append-only file of its folder.
 
-Each line is the CRC-32 of a JSON object, a space, and the object: `event`, `time` (milliseconds
-since 1970) and the event's own fields. Appending takes microseconds; MLflow is fed from the file by
-another process.
-
-| event      | fields                                                                            |
-|------------|-----------------------------------------------------------------------------------|
-| `start`    | `run_id`, `parent_id` or null, `experiment` of MLflow, `name`, `overrides`,       |
-|            | `tags`, `params`, `config`                                                        |
-| `metrics`  | `step`, `values`: name to number                                                  |
-| `series`   | `first`, `values`: name to the numbers of the steps first, first + 1, ...         |
-| `tags`     | `values`: name to text                                                            |
-| `dataset`  | `name`, `digest`, `source`, `profile` (text), `context` (`training`)              |
-| `artifact` | `path` in the run's folder, `folder` of the run's artifacts to put it in          |
-| `model`    | `path` of the checkpoint in the run's folder, `input_shape`, `outputs`, the       |
-|            | `module` of the model's plugin, and `code`, the folder that holds its source      |
-| `end`      | `status`: FINISHED, FAILED or KILLED                                              |
-| `resume`   | `step` after which the run goes on, though it had ended or died                   |
+Each line is the CRC-32 of a JSON object, a space, and the object, which is an event. Appending
+takes microseconds; MLflow is fed from the file by another process.
 """
 
 import errno
 import fcntl
-import json
 import math
 import os
 import time
 import weakref
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from experiments.errors import ConfigError, DataError
-from experiments.process import secrecy
 from experiments.runs import enclosure, events
+from experiments.runs.events import Event
 from experiments.runs.tracker import Tracker
 
 FILE = "journal.jsonl"
@@ -42,9 +25,6 @@ _NEW = "journal.new"  # what it is called until its first event is whole
 NUMBERS = ("metrics", "series")  # the events that hold numbers of steps
 LONGEST = 2**26  # bytes of a line: JSON takes twenty times as much in memory
 MEASURED = ("seconds", "system/")  # what numbers' names begin with that differ each time
-# The fields whose words are ours, which stay even where one is also hidden somewhere else.
-_OWN = {"event", "run_id", "parent_id", "status", "path", "folder", "module", "code"}
-Event = dict[str, Any]
 
 
 class Journal(Tracker):
@@ -75,7 +55,7 @@ class Journal(Tracker):
             fields = self._new(event, fields)
             if not fields["values"]:
                 return
-        line = encode({"event": event, "time": time.time_ns() // 1_000_000, **fields})
+        line = events.encode({"event": event, "time": time.time_ns() // 1_000_000, **fields})
         if (written := self._file.write(line)) < len(line):
             self._file.truncate(self._file.seek(-written, os.SEEK_CUR))
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
@@ -182,7 +162,7 @@ def _opened(path: Path, *, create: bool) -> IO[bytes]:
     """Open a journal, or one that is to be, and lock it; raise ConfigError."""
     try:
         if not create:
-            enclosure.opened(path).close()  # what is no plain file is not written to
+            enclosure.open_plain(path).close()  # what is no plain file is not written to
         file = path.open("a+b" if create else "r+b", buffering=0)
     except FileNotFoundError:
         if create:  # its folder is not there
@@ -198,7 +178,7 @@ def _opened(path: Path, *, create: bool) -> IO[bytes]:
 
 def is_held(folder: Path) -> bool:
     """Say whether a process is writing the journal of a run's folder."""
-    with enclosure.opened(folder / FILE) as file:
+    with enclosure.open_plain(folder / FILE) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -206,44 +186,20 @@ def is_held(folder: Path) -> bool:
     return False
 
 
-def encode(event: Event) -> bytes:
-    """Return an event as a line."""
-    text = json.dumps(event, separators=(",", ":"))
-    if secrecy.is_in(text):
-        told = {key: value if key in _OWN else secrecy.clean(value) for key, value in event.items()}
-        text = json.dumps(told, separators=(",", ":"))
-    line = text.encode()
-    return b"%08x %s\n" % (zlib.crc32(line), line)
-
-
 def read(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
     """Yield each whole event from a byte offset on, with the offset after it.
 
     Stops before a line that holds none. Raises DataError where the file is no plain one.
     """
-    with enclosure.opened(path) as file:
+    with enclosure.open_plain(path) as file:
         file.seek(offset)
         while line := file.readline(LONGEST):
             try:
-                event = decode(line)
+                event = events.decode(line)
             except ValueError:
                 return
             offset += len(line)
             yield event, offset
-
-
-def decode(line: bytes) -> Event:
-    """Return a line's event; raise ValueError where it is damaged, or none that a run writes."""
-    checksum, _, text = line.rstrip(b"\n").partition(b" ")
-    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
-        raise ValueError("its checksum does not fit")
-    try:
-        event: Event = json.loads(text)
-    except RecursionError:
-        raise ValueError("it is too deep") from None
-    if problem := events.problem(event):
-        raise ValueError(problem)
-    return event
 
 
 def points(event: Event) -> Iterator[tuple[str, int, float]]:

@@ -1,15 +1,18 @@
 """The values that a sweep gives settings, and the jobs that they make."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig
 
-from experiments.config import limits
-from experiments.errors import ConfigError
-from experiments.settings import Jobs
-from experiments.sweeps import jobs
+from experiments.config import compose, consent, limits, validation
+from experiments.config.translation import translating
+from experiments.errors import ConfigError, UnsafeError
+from experiments.settings import Experiment, Jobs
+from experiments.sweeps import groups, jobs
 
 
 def of(parsed: Sequence[Override], *, intervals: bool = False) -> dict[str, list[str]]:
@@ -30,6 +33,28 @@ def jobs_of(choices: Mapping[str, Sequence[str]], config: DictConfig) -> list[li
     return jobs.listed(choices, sweep, repeats=config.repeats, seed=config.seed)
 
 
+def check_rows(name: str, jobs: Sequence[list[str]]) -> None:
+    """Look at the jobs of a file as at a command line, those that differ in numbers alone once.
+
+    One that does not compose fails by itself, unless it is the first.
+    """
+    known = {one.name for one in fields(Experiment)}
+    known |= set(GlobalHydra.instance().config_loader().list_groups(""))
+    looked_at = set[tuple[str, ...]]()
+    for job in jobs:
+        if (outline := groups.outlined(job)) in looked_at:
+            continue
+        if unknown := {consent.first_of(line) for line in job} - known:
+            raise ConfigError(validation.no_such_key(min(unknown), Experiment))
+        try:
+            with translating():
+                compose.build(compose.without_hydra(compose.composed(name, job)))
+        except ConfigError as error:
+            if isinstance(error, UnsafeError) or not looked_at:
+                raise
+        looked_at.add(outline)
+
+
 def _count(override: Override) -> float:
     """Return how many values a setting has, without making them."""
     value: Any = override.value()
@@ -44,11 +69,11 @@ def _choices(override: Override) -> list[str]:
     key, value = override.get_key_element(), override.value()
     if not override.is_sweep_override():
         return [override.input_line or ""]
-    if override.is_hydra_override():
-        raise ConfigError(f"{key}: a sweep may not change Hydra's own settings.")
     if isinstance(value, IntervalSweep):
-        return [f"{key}={value.start}", f"{key}={value.end}"]
-    lines = [f"{key}={v}" for v in override.sweep_string_iterator()]
+        lines = [f"{key}={value.start}", f"{key}={value.end}"]
+    else:
+        lines = [f"{key}={v}" for v in override.sweep_string_iterator()]
+    consent.check_shared(lines)
     if not lines:
         raise ConfigError(f"{override.input_line}: there is nothing to sweep over.")
     return lines

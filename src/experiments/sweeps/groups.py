@@ -65,7 +65,7 @@ def grouped(
     wrong: dict[int, ConfigError] = {}
     for job in jobs:
         given = dict(_candidates(job.overrides))
-        outline = _outline(job.overrides, given)
+        outline = outlined(job.overrides)
         try:
             if outline not in known:
                 first = compose(tuple(job.overrides))
@@ -99,6 +99,12 @@ def varying(
     return vary
 
 
+def outlined(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return overrides with numbers left out, which decide what kind of plugins there are."""
+    given = dict(_candidates(overrides))
+    return tuple(t.partition("=")[0] if t.partition("=")[0] in given else t for t in overrides)
+
+
 def number(line: str) -> dict[str, float]:
     """Return the number that an override gives a setting, by its key; none where it gives none."""
     return dict(_candidates([line]))
@@ -115,11 +121,6 @@ def _candidates(overrides: Sequence[str]) -> Iterator[tuple[str, float]]:
         key, _, value = text.partition("=")
         if _KEY.fullmatch(key) and _NUMBER.fullmatch(value):
             yield key, float(value) if re.search(r"[.eE]", value) else int(value)
-
-
-def _outline(overrides: Sequence[str], given: Mapping[str, float]) -> tuple[str, ...]:
-    """Return overrides with numbers left out, which decide what kind of plugins there are."""
-    return tuple(t.partition("=")[0] if t.partition("=")[0] in given else t for t in overrides)
 
 
 def _without(overrides: Sequence[str], numbers: Mapping[str, float]) -> list[str]:

@@ -8,6 +8,7 @@ from hydra import initialize_config_dir
 from experiments.config import compose
 from experiments.errors import ConfigError
 from experiments.process.secrecy import clean
+from experiments.runs import enclosure
 from experiments.runs.folder import Folder, runs_in
 from experiments.settings import TrackingMode
 from experiments.sweeps import groups, library
@@ -25,13 +26,14 @@ def unfinished(plan: Plan, overrides: Sequence[str], root: Path, name: str) -> P
     """Return the folder of a sweep of this command that has not come to its end.
 
     It is of the same settings, code and data. Raises ConfigError where the folder that is asked for
-    holds another sweep.
+    holds another sweep, and DataError where links lead out of what is found.
     """
     config, here = config_of(overrides, plan), Folder(plan.folder)
     is_named = here.exists
     found = here if is_named else _found(plan, config)
     if found is None or found.is_held:
         return None
+    enclosure.check_plain(found.path)
     if is_other := found.start["config"] != config:
         changes = "its jobs are others now"
     elif found.end not in (None, "KILLED"):
@@ -85,5 +87,7 @@ def _all_changes(sweep: Folder, plan: Plan, name: str) -> Iterator[str]:
             folder, start = begun[job.number]
             for change in differences(start, experiment):
                 yield f"job {job.number}: {change}"
+            if getattr(experiment.dataset, "download", False):
+                continue  # it would write where a journal says
             if folder.data not in (None, now := digests.of(experiment)):
                 yield f"job {job.number}: the data: {folder.data} then, {now} now"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from experiments.config import limits
+from experiments.config import consent, limits
 from experiments.errors import ConfigError, options
 from experiments.settings import Jobs
 
@@ -71,6 +71,8 @@ def _zipped(choices: Mapping[str, Sequence[str]], keys: Sequence[str]) -> list[l
 
 def _rows(path: Path) -> list[list[str]]:
     """Return the overrides in each row of a csv file with a header, or item of a yaml list."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for, a device has no end
+        raise ConfigError(f"sweep.file={path} is no file.")
     try:
         if path.suffix in (".yaml", ".yml"):
             limits.check_yaml(path)
@@ -86,6 +88,7 @@ def _rows(path: Path) -> list[list[str]]:
     rows = [[f"{key}={_text(value, path)}" for key, value in row.items()] for row in found]
     for row in rows:
         limits.check_lines(row)
+        consent.check_shared(row)
     return rows
 
 

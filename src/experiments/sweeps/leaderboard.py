@@ -10,8 +10,8 @@ from pathlib import Path
 from experiments.errors import ConfigError
 from experiments.report.sweep import outcomes
 from experiments.report.sweep.outcomes import Outcome
+from experiments.runs.events import Event
 from experiments.runs.folder import Folder
-from experiments.runs.journal import Event
 from experiments.runs.result import Result, Status
 from experiments.settings import Decides, decided_by
 

@@ -11,8 +11,8 @@ from experiments.errors import ConfigError
 from experiments.plugin import registry
 from experiments.plugin.description import describe
 from experiments.runs import provenance
+from experiments.runs.events import Event
 from experiments.runs.folder import Folder, all_below
-from experiments.runs.journal import Event
 from experiments.runs.result import Result, Status
 from experiments.settings import Experiment
 from experiments.training.resume import settings_of

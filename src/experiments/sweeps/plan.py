@@ -137,9 +137,9 @@ def _failing(check: Callable[[str], None], lines: Sequence[str]) -> Iterator[tup
 
 
 def _varied(name: str, jobs: Sequence[list[str]], bare: DictConfig) -> set[str]:
-    """Return the settings in which jobs differ; raise ConfigError where a file's do not compose."""
+    """Return the settings in which jobs differ; raise ConfigError where a file's are refused."""
     if bare.sweep.file is not None:
-        build(without_hydra(composed(name, jobs[0])))
+        choices.check_rows(name, jobs)
     lines = {line for job in jobs for line in job}
     counts = Counter(line.partition("=")[0] for line in lines)
     return {key for key, count in counts.items() if count > 1}

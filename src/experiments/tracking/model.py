@@ -12,7 +12,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 import experiments
-from experiments.runs.journal import Event
+from experiments.runs.events import Event
 from experiments.tracking.store import patient
 
 _PACKAGES = ("torch", "torchvision", "omegaconf", "safetensors", "numpy")

@@ -104,7 +104,7 @@ def claim(folder: Path) -> Iterator[None]:
 
 def _all(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads(enclosure.read(folder / FILE, _LARGEST))
+        found = json.loads(enclosure.text_of(folder / FILE, _LARGEST))
     except (OSError, DataError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

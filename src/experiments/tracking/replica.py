@@ -11,7 +11,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from experiments.errors import DataError
 from experiments.process.secrecy import clean
 from experiments.runs import enclosure, journal
-from experiments.runs.journal import Event
+from experiments.runs.events import Event
 from experiments.tracking import model
 from experiments.tracking.client import Client
 from experiments.tracking.decimation import DENSE, OF_MANY

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mlflow.exceptions import MlflowException
 
-from experiments.runs import enclosure, journal
+from experiments.runs import enclosure, events, journal
 from experiments.tracking import positions
 from experiments.tracking.client import Client
 from experiments.tracking.positions import Position
@@ -73,20 +73,22 @@ class Upload:
     def damage(self) -> Damage | None:
         """Say what of the journal could not be read."""
         path = self.folder / journal.FILE
-        with enclosure.opened(path) as file:
+        with enclosure.open_plain(path) as file:
             file.seek(self.position.offset)
             line = file.readline(journal.LONGEST)
         if not line:
             return None
         try:
-            journal.decode(line)
+            events.decode(line)
             return None  # it has come meanwhile
         except ValueError as error:
             why = str(error)
         rest = journal_size(self.folder) - self.position.offset
-        events = sum(1 for _ in journal.read(path))
-        text = f"{journal.FILE}: {events:,} events read, {rest:,} bytes after them are damaged and left out"
-        return Damage(f"{text}: {why}", is_cut=len(line) == rest and line[-1:] != b"\n")
+        count = sum(1 for _ in journal.read(path))
+        text = f"{count:,} events read, {rest:,} bytes after them are damaged and left out"
+        return Damage(
+            f"{journal.FILE}: {text}: {why}", is_cut=len(line) == rest and line[-1:] != b"\n"
+        )
 
     def close(self) -> None:
         """Let other processes upload the run."""

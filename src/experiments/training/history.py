@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from experiments.runs.journal import Event, points
+from experiments.runs.events import Event
+from experiments.runs.journal import points
 from experiments.settings import EarlyStopping
 
 

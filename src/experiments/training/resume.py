@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.config import consent
+from experiments.config.folders import is_below
 from experiments.errors import ConfigError, options
 from experiments.plugin.description import describe, flatten
 from experiments.process.secrecy import clean
 from experiments.runs import checkpoints, journal
 from experiments.runs.checkpoints import Content
+from experiments.runs.events import Event
 from experiments.runs.folder import Folder, data_of, end_of, runs_in
-from experiments.runs.journal import Event, Journal
+from experiments.runs.journal import Journal
 from experiments.runs.provenance import origin
 from experiments.settings import Decides, Experiment, decided_by
 from experiments.text import quoted
@@ -101,12 +104,18 @@ def find(experiment: Experiment) -> Path | None:
     )
 
 
-def overrides(folder: Path, given: Sequence[str]) -> list[str]:
-    """Return the settings of a run's command, with those given now, for the same folder."""
+def overrides(folder: Path, given: Sequence[str], output: Path) -> list[str]:
+    """Return the settings of a run's command, with those given now, for the same folder.
+
+    Of those of its journal none decides which code runs or where anything goes. A run that is not
+    below `output` stays where it is all the same.
+    """
     now = [*given, f"hydra.run.dir={quoted(str(folder))}", "hydra.mode=RUN"]
-    replaced = {_key(text) for text in now}
-    before: list[str] = journal.start_of(folder)["overrides"]
-    return [*(text for text in before if _key(text) not in replaced), *now]
+    replaced = set(map(consent.key_of, now))
+    if "output" not in replaced and not is_below(folder, output):
+        now.append(f"output={quoted(str(folder.parent))}")
+    before = consent.of_journal(journal.start_of(folder)["overrides"])
+    return [*(text for text in before if consent.key_of(text) not in replaced), *now]
 
 
 def earlier(folder: Path, experiment: Experiment, tracker: Journal) -> Earlier:
@@ -173,7 +182,7 @@ def differences(start: Event, experiment: Experiment) -> Iterator[str]:
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return of a journal's settings those that decide the numbers of a run."""
     plain = json.loads(json.dumps(clean(config)))  # as the journal has it
-    free = (Decides.course, Decides.place)
+    free = (Decides.course, Decides.place, Decides.command)
     return {key: v for key, v in flatten(plain).items() if decided_by(key) not in free}
 
 
@@ -182,7 +191,3 @@ def _changed(folder: Path, changes: Sequence[str]) -> ConfigError:
         f"{folder.name} cannot go on as it was: {'; '.join(changes)}. "
         "resume_changed=true goes on all the same, and records that."
     )
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]

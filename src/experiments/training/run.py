@@ -13,7 +13,7 @@ from experiments.plugin import registry
 from experiments.process import descriptors
 from experiments.runs import provenance
 from experiments.runs.checkpoints import Keeper
-from experiments.runs.journal import Event
+from experiments.runs.events import Event
 from experiments.runs.provenance import Identity
 from experiments.runs.result import Result
 from experiments.runs.tracker import Tracker

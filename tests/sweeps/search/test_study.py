@@ -360,7 +360,7 @@ def test_a_later_setting_of_the_same_key_wins() -> None:
         ("a=tag(log,choice(1,2))", "log is for numbers"),
         ("a=range(3,1)", "nothing to sweep over"),
         ("a=range(0,1,1e-9)", "at most 100000"),
-        ("hydra.sweeper.seed=1,2", "may not change Hydra's own"),
+        ("hydra.sweeper.seed=1,2", "cannot differ in this"),
     ],
 )
 def test_what_cannot_be_varied_is_refused(line: str, said: str) -> None:

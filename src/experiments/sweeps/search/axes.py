@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import (
     Transformer,
 )
 
-from experiments.config import limits
+from experiments.config import consent, limits
 from experiments.errors import ConfigError, options
 from experiments.sweeps.search.space import Axis, Categories, Space, Span, exact
 
@@ -39,9 +39,9 @@ def separated(overrides: Sequence[Override]) -> tuple[Space, dict[str, str]]:
         fixed.pop(key, None)
         if not override.is_sweep_override():
             fixed[key] = override.input_line or ""
-        elif override.is_hydra_override():
-            raise ConfigError(f"{key}: a sweep may not change Hydra's own settings.")
-        elif isinstance(axis := axis_of(override), str):
+            continue
+        consent.check_shared([override.input_line or ""])
+        if isinstance(axis := axis_of(override), str):
             fixed[key] = f"{key}={axis}"
         else:
             axes[key] = axis
