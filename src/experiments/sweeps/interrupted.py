@@ -12,14 +12,14 @@ from experiments.runs import enclosure
 from experiments.runs.folder import Folder, runs_in
 from experiments.settings import TrackingMode
 from experiments.sweeps import groups, library
-from experiments.sweeps.jobs import identifying
+from experiments.sweeps.jobs import digest, identifying
 from experiments.sweeps.plan import JOB, Plan
 from experiments.training.resume import differences
 
 
 def config_of(overrides: Sequence[str], plan: Plan) -> dict[str, str]:
     """Return what the journal of a sweep says of its settings, and of the jobs they come to."""
-    return {"sweep": clean(" ".join(identifying(overrides))), "jobs": plan.digest}
+    return {"sweep": clean(" ".join(identifying(overrides))), "jobs": digest(plan.jobs)}
 
 
 def unfinished(plan: Plan, overrides: Sequence[str], root: Path, name: str) -> Path | None:
@@ -76,6 +76,12 @@ def _changes(sweep: Folder, plan: Plan, root: Path, name: str) -> str:
 def _all_changes(sweep: Folder, plan: Plan, name: str) -> Iterator[str]:
     begun = library.begun(sweep.path, sweep.start["run_id"])
     jobs = [groups.Job(number, start["overrides"]) for number, (_, start) in begun.items()]
+    known = {_unquoted(line) for job in plan.jobs for line in job}
+    varied = plan.varied | {"seed"}  # which repeats give each job
+    for job in jobs:  # a journal may hold anything, which is not to be composed
+        for line in identifying(job.overrides):
+            if _unquoted(line) not in known and not varied & groups.number(line).keys():
+                yield f"job {job.number}: {line} is none of this command's settings"
     hydra = compose.plain(plan.config.hydra.overrides.hydra)
     composer = compose.composer(lambda lines: compose.composed(name, [*hydra, *lines]))
     found, wrong = groups.grouped(jobs, composer)
@@ -87,7 +93,10 @@ def _all_changes(sweep: Folder, plan: Plan, name: str) -> Iterator[str]:
             folder, start = begun[job.number]
             for change in differences(start, experiment):
                 yield f"job {job.number}: {change}"
-            if getattr(experiment.dataset, "download", False):
-                continue  # it would write where a journal says
             if folder.data not in (None, now := digests.of(experiment)):
                 yield f"job {job.number}: the data: {folder.data} then, {now} now"
+
+
+def _unquoted(line: str) -> str:
+    """Return a setting as a journal has it; a search quotes names that a command line need not."""
+    return str(clean(line)).replace("'", "").replace('"', "")

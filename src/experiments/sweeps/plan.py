@@ -22,7 +22,6 @@ from experiments.plugin import registry
 from experiments.process.isolation import isolated
 from experiments.settings import Experiment, OnError
 from experiments.sweeps import choices, groups
-from experiments.sweeps.jobs import digest
 
 JOB = "run"  # Hydra's name of what it runs, and of its log
 
@@ -40,7 +39,7 @@ class Plan:
     config: DictConfig
     context: HydraContext
     varied: frozenset[str] = frozenset()  # the settings that a sweep gives several values
-    digest: str = ""  # of a sweep's jobs, or of what a search varies
+    jobs: Sequence[Sequence[str]] = ()  # of a sweep; of a search the values of each setting
     wrong: Mapping[str, str] = field(default_factory=dict)  # of a sweep's values, and why
 
 
@@ -119,9 +118,7 @@ def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
         jobs = choices.jobs_of(values, bare)
         varied = _varied(name, jobs, bare)
     experiment, folder = _planned(base, multirun=True)
-    return Plan(
-        experiment, True, folder, config, _context(), frozenset(varied), digest(jobs), wrong
-    )
+    return Plan(experiment, True, folder, config, _context(), frozenset(varied), jobs, wrong)
 
 
 def _failing(check: Callable[[str], None], lines: Sequence[str]) -> Iterator[tuple[str, str]]:
