@@ -94,7 +94,8 @@ def composed(name: str, lines: Sequence[str], mode: RunMode = RunMode.RUN) -> Di
     except (ConfigError, HydraException, errors.OmegaConfBaseException, RecursionError):
         raise
     except Exception as error:  # Hydra asserts what it does not check
-        raise ConfigError(f"Hydra cannot compose this: {type(error).__name__}: {error}") from error
+        told = " ".join(str(error).split())
+        raise ConfigError(f"Hydra cannot compose this: {type(error).__name__}: {told}") from error
     for problem in safety.dangers(cfg, lines):
         raise UnsafeError(problem)
     return cfg

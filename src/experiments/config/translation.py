@@ -38,7 +38,9 @@ def translating() -> Iterator[None]:
     """Raise what Hydra and omegaconf raise as ConfigError."""
     try:
         yield
-    except (HydraException, errors.OmegaConfBaseException, ValueError, RecursionError) as error:
+    except (HydraException, errors.OmegaConfBaseException) as error:
+        raise translated(error) from error
+    except (ValueError, OverflowError, RecursionError) as error:
         raise translated(error) from error
 
 

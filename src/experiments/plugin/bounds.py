@@ -6,6 +6,7 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
+LARGEST = 2**63 - 1  # whole number that torch takes
 _LIMITS = {
     "above": (operator.gt, ">"),
     "at_least": (operator.ge, ">="),
@@ -24,7 +25,8 @@ def number(
     """Declare a dataclass field whose value, or whose list's every item, stays within limits.
 
     The limits are `above`, `at_least`, `below` and `at_most`. `None` stands for "not set" and is
-    within every limit; NaN and infinity are within none. `lanes` says of a loss's number that it
+    within every limit; NaN and infinity are within none, nor is in any field a whole number of more
+    than 64 bits. `lanes` says of a loss's number that it
     enters by arithmetic, of a model's that it changes values of tensors alone: runs that differ in
     it may train together. More `metadata` is the owner's business.
     """
@@ -39,13 +41,19 @@ def problem(field: dataclasses.Field[Any], value: Any) -> str | None:
     """Say what a field's value should have been, or None where it is within its limits."""
     limits: dict[str, float] = field.metadata.get("limits", {})
     items = value if isinstance(value, (list, tuple)) else [value]
-    if not limits or all(item is None or _within(item, limits) for item in items):
+    wanted = next(filter(None, (_wanted(item, limits) for item in items)), None)
+    if wanted is None:
         return None
-    wanted = " and ".join(f"{_LIMITS[name][1]} {limit:g}" for name, limit in limits.items())
     return f"must be {wanted}" if items is not value else f"every item must be {wanted}"
 
 
-def _within(value: float, limits: dict[str, float]) -> bool:
-    kept = all(_LIMITS[name][0](value, limit) for name, limit in limits.items())
-    # A whole number may be too large for a float, and is finite all the same.
-    return kept and (isinstance(value, int) or math.isfinite(value))
+def _wanted(value: Any, limits: dict[str, float]) -> str | None:
+    """Say what a number should have been, or None."""
+    if limits and isinstance(value, float) and not math.isfinite(value):
+        return "finite"
+    kept = (_LIMITS[name][0](value, limit) for name, limit in limits.items())
+    if value is not None and not all(kept):
+        return " and ".join(f"{_LIMITS[name][1]} {limit:g}" for name, limit in limits.items())
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return f"at most {LARGEST}" if value > 0 else f"at least -{LARGEST}"
+    return None

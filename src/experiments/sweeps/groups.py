@@ -68,10 +68,9 @@ def grouped(
         outline = outlined(job.overrides)
         try:
             if outline not in known:
-                first = compose(tuple(job.overrides))
-                known[outline] = _free(*first)
+                known[outline] = _free(*compose(tuple(job.overrides)))
             numbers = {key: v for key, v in given.items() if _is_free(key, v, known[outline])}
-            common = _without(job.overrides, numbers)
+            common = [text for text in job.overrides if text.partition("=")[0] not in numbers]
             key = (*common, *sorted(numbers))
             if key not in bases:
                 bases[key] = compose(tuple(job.overrides))
@@ -94,7 +93,8 @@ def varying(
     fields = _free(base, plain)
 
     def vary(numbers: Mapping[str, float]) -> Experiment | None:
-        return None if numbers.keys() - fields.keys() else _varied(base, numbers, fields)
+        free = all(_is_free(key, value, fields) for key, value in numbers.items())
+        return _varied(base, numbers, fields) if free else None
 
     return vary
 
@@ -112,7 +112,10 @@ def number(line: str) -> dict[str, float]:
 
 def _is_free(key: str, value: float, fields: Mapping[str, dataclasses.Field[Any]]) -> bool:
     """Say whether runs may differ in a number; a model may leave out what it has none of."""
-    return key in fields and not (key.startswith("model.") and value == 0)
+    if key not in fields or (key.startswith("model.") and value == 0):
+        return False
+    # One of another type than the setting's is checked where a single run's is.
+    return isinstance(value, int) or fields[key].type not in (int, "int")
 
 
 def _candidates(overrides: Sequence[str]) -> Iterator[tuple[str, float]]:
@@ -120,11 +123,9 @@ def _candidates(overrides: Sequence[str]) -> Iterator[tuple[str, float]]:
     for text in overrides:
         key, _, value = text.partition("=")
         if _KEY.fullmatch(key) and _NUMBER.fullmatch(value):
-            yield key, float(value) if re.search(r"[.eE]", value) else int(value)
-
-
-def _without(overrides: Sequence[str], numbers: Mapping[str, float]) -> list[str]:
-    return [text for text in overrides if text.partition("=")[0] not in numbers]
+            number = float(value) if re.search(r"[.eE]", value) else int(value)
+            if abs(number) <= bounds.LARGEST:
+                yield key, number
 
 
 def _free(experiment: Experiment, plain: Mapping[str, Any]) -> dict[str, dataclasses.Field[Any]]:
@@ -168,9 +169,9 @@ def _varied(
     experiment = copy.copy(base)
     for key, value in numbers.items():
         own = fields[key]
-        if problem := bounds.problem(own, value):
-            raise ConfigError(f"{key}={value:g}: {problem}.")
         number = value if own.type in (int, "int") else float(value)
+        if problem := bounds.problem(own, number):
+            raise ConfigError(f"{key}={number}: {problem}.")
         _set(experiment, key.split("."), number, key)
     return experiment
 
@@ -192,9 +193,8 @@ def _set(owner: Any, path: Sequence[str], number: float, key: str) -> None:
 
 
 def _replaced(plugin: Any, path: Sequence[str], number: float, key: str) -> Any:
-    (name,) = path
     try:
         with without_exit():
-            return dataclasses.replace(plugin, **{name: number})
+            return dataclasses.replace(plugin, **{path[0]: number})
     except Exception as error:  # of the plugin's own __post_init__, whatever it is
         raise ConfigError(f"{key.rpartition('.')[0]}: {error}") from error
