@@ -6,6 +6,8 @@ Uploading again from an older position changes nothing in MLflow; it only takes 
 import fcntl
 import json
 import os
+import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -15,7 +17,9 @@ from typing import Any
 from experiments.tracking.decimation import Decimation
 
 FILE = "upload.json"
-_LOCK = "upload.lock"
+_LOCK = "upload{}.lock"
+_LOOK = 0.05  # seconds between two attempts to get what another process has
+_WRITING = 10.0  # seconds that another process may take to keep a position
 _MOST_REFUSED = 20  # texts that are kept
 
 
@@ -39,7 +43,7 @@ class Position:
 
 
 class BusyError(Exception):
-    """Another process is uploading the run."""
+    """Another process is sending the run to the store."""
 
 
 def recorded(folder: Path, store: str) -> Position | None:
@@ -58,28 +62,50 @@ def recorded(folder: Path, store: str) -> Position | None:
 
 def record(folder: Path, store: str, position: Position) -> None:
     """Keep a position, whole or not at all."""
-    text = json.dumps(_all(folder) | {store: asdict(position)})
-    part = folder / f"{FILE}.part"
-    part.write_text(text, encoding="utf-8")
-    part.replace(folder / FILE)
+    with _locked(folder, "", wait=_WRITING):  # the file has those of all stores
+        text = json.dumps(_all(folder) | {store: asdict(position)})
+        part = folder / f"{FILE}.part"
+        part.write_text(text, encoding="utf-8")
+        part.replace(folder / FILE)
+
+
+def version(folder: Path) -> str:
+    """Return what changes whenever a position of a run is kept."""
+    try:
+        facts = (folder / FILE).stat()
+    except OSError:
+        return ""
+    return f"{facts.st_ino} {facts.st_mtime_ns}"
 
 
 @contextmanager
-def claim(folder: Path) -> Iterator[None]:
-    """Let this process alone upload the run meanwhile; raise BusyError where another one does.
+def claim(folder: Path, store: str, wait: float = 0.0) -> Iterator[None]:
+    """Let this process alone send the run to the store meanwhile.
 
-    A folder that may only be read is claimed by nobody: nothing is kept there either.
+    Raises BusyError where another one still does after so many seconds. A folder that may only be
+    read is claimed by nobody: nothing is kept there either.
     """
+    with _locked(folder, f"-{zlib.crc32(store.encode()):08x}", wait):
+        yield
+
+
+@contextmanager
+def _locked(folder: Path, name: str, wait: float) -> Iterator[None]:
+    path, end = folder / _LOCK.format(name), time.monotonic() + wait
     try:
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     except OSError:
         yield
         return
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError from None
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise BusyError from None
+            time.sleep(_LOOK)
         yield
     finally:
         os.close(lock)
