@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import socket
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -15,6 +16,7 @@ _SERVERS = ("http", "https")
 _DATABASES = ("postgresql", "mysql", "mssql")
 # MLflow's page opens on its view for language models unless the address says otherwise.
 VIEW = "?workflowType=machine_learning"
+_PROBE = 1.0  # seconds that a server may take to be reached
 VARIABLE = "MLFLOW_TRACKING_URI"
 
 
@@ -97,6 +99,19 @@ def program(name: str) -> str:
 def is_server(uri: str) -> bool:
     """Say whether a store is a server, which has pages of its own."""
     return uri.startswith(_SERVERS)
+
+
+def is_there(uri: str) -> bool:
+    """Say whether a store takes connections, if it is a server: one that is dead does not."""
+    if not is_server(uri):
+        return True
+    parts = urlsplit(uri)
+    place = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection(place, timeout=_PROBE).close()
+    except OSError:
+        return False
+    return True
 
 
 def _fault(uri: str) -> str | None:

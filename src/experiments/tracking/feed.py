@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from experiments.errors import ConfigError, DataError
@@ -149,11 +149,11 @@ class Runs:
 
     def _opened(self) -> Client:
         if self._client is None:
-            self._client = open_store(self._uri)
+            # What is made on this machine is waited for; a server is to answer.
+            with nullcontext() if address.is_server(self._uri) else self._command.loading():
+                self._client = open_store(self._uri)
             if self._client.notice:
                 self.lines.append(f"{pipes.NOTICE}{self._client.notice}")
-            if not address.is_server(self._uri):
-                self._command.beat()
         return self._client
 
     def _leftovers(self) -> Iterator[None]:

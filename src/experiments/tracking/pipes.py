@@ -9,12 +9,14 @@ begin with one of the words below.
 import os
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 DONE = "done"  # everything is uploaded
 OBSTACLE = "obstacle "  # and why nothing goes on just now
 REFUSED = "refused "  # and what MLflow does not take
 NOTICE = "notice "  # and what else there is to tell
+_TICK, _LEAST = 0.5, 0.02  # seconds between two words of loading, and computed in between
 STATUSES = ("FINISHED", "FAILED", "KILLED")
 
 
@@ -34,6 +36,26 @@ class Link:
         """Say that something was done."""
         self._obstacle, self.since = "", time.monotonic()
         self.tell("")
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Say meanwhile that something is done, as long as this process computes."""
+        over = threading.Event()
+
+        def tick() -> None:
+            before = time.process_time()
+            while not over.wait(_TICK):
+                if (now := time.process_time()) > before + _LEAST:
+                    before = now
+                    self.beat()
+
+        thread = threading.Thread(target=tick, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def hinder(self, text: str) -> None:
         """Say why nothing goes on just now, to a command that ends later too."""

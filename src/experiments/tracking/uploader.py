@@ -9,6 +9,7 @@ step, time and value.
 import logging
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from experiments.process import secrecy
@@ -29,10 +30,12 @@ def main() -> int:
     command = Link(sys.stdin.fileno(), os.dup(sys.stdout.fileno()))
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # MLflow prints
     pace = Pace(command.waits)
-    command.hinder("MLflow is still loading")
+    there = address.is_there(uri)
+    absent = f"The store {address.name(uri)} takes no connection"
+    command.hinder("MLflow is still loading" if there else absent)
     sys.meta_path.insert(0, pace)
-    from experiments.tracking.feed import follow  # it loads MLflow, which takes seconds
-
+    with command.loading() if there else nullcontext():
+        from experiments.tracking.feed import follow  # it loads MLflow, which takes seconds
     return 0 if follow(folder, uri, command, pace) else 1
 
 
