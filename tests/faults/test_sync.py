@@ -72,11 +72,37 @@ def test_a_damaged_journal_is_uploaded_as_far_as_it_is_whole(tmp_path: Path, sto
     for name, events in (("cut", 4), ("flipped", 2), ("headless", 0)):
         (line,) = (line for line in done.err.splitlines() if f"runs/{name}" in line)
         assert f"{events} events read" in line or name == "headless", line
-    assert "runs/empty" in done.err
+    assert f"nothing to upload where no run began: {runs}/empty" in lines
+    assert "runs/headless" not in done.out
     assert "Traceback" not in done.err
     assert uploads.statuses(store) == {
         "whole": "FINISHED", "cut": "FINISHED", "torn": "KILLED", "flipped": "KILLED",
     }  # fmt: skip
+
+
+def test_runs_that_never_began_are_told_in_one_line_and_hold_nothing_up(
+    tmp_path: Path, store: Path
+) -> None:
+    runs, uri, log = tmp_path / "sweep", f"sqlite:///{store}", tmp_path / "log"
+    uploads.write_run(runs)
+    for number in range(5):
+        (runs / str(number)).mkdir()
+        (runs / str(number) / journal.FILE).write_text("" if number else "0123abcd {")
+    for attempt in ("uploaded", "already uploaded"):
+        done = uploads.sync(runs, "--uri", uri, log=log)
+        assert (done.status, done.err) == (0, "")
+        empty, whole = done.out.splitlines()
+        names = ", ".join(f"{runs}/{number}" for number in range(3))
+        assert empty == f"nothing to upload where no run began: {names} and 2 more"
+        assert whole.startswith(f"{attempt} {runs}")
+    # The command's own uploader is as quick, and the next command's has nothing to repair.
+    (runs / "upload.json").unlink()
+    for name in ("sweep", "sweep/1"):
+        process = uploads.started(uploads.follow, str(tmp_path / name), uri, log=log)
+        followed = uploads.finished(process, log, timeout=30)
+        assert (followed.status, followed.err) == (0, "")
+        assert followed.out.splitlines()[-1] == "done"
+    assert not list(runs.rglob("uploader.log"))
 
 
 def test_what_mlflow_refuses_is_left_out_alone(tmp_path: Path, store: Path) -> None:

@@ -92,6 +92,8 @@ def _upload(client: Client, run: Path, uri: str) -> tuple[str, ExperimentError |
     if refused := upload.position.refused[known:]:
         error = ExperimentError(f"MLflow refused {len(refused)}: {'; '.join(refused)}")
     if not held and (damage := upload.damage()):
+        if not upload.position.mlflow_run_id:
+            raise DataError(damage.text)
         line += f"; {damage.text}"
         error = error if damage.is_cut else DataError(damage.text)
     return line, error
