@@ -13,6 +13,8 @@ import uploads
 from experiments.cli import commands
 from experiments.runs import journal
 from experiments.runs.journal import Journal
+from experiments.tracking import positions
+from experiments.tracking import sync as tracking_sync
 
 pytestmark = pytest.mark.process
 
@@ -166,6 +168,69 @@ def test_a_sweep_and_its_jobs_find_each_other_in_any_order(tmp_path: Path, store
     query = "select run_uuid from runs where name = 'sweep'"
     found = uploads.select(store, "select value from tags where key = 'mlflow.parentRunId'")
     assert found == uploads.select(store, query) * 2
+
+
+@pytest.mark.parametrize("last", ["job", "sweep"])
+def test_a_sweep_and_its_job_are_joined_though_the_upload_dies_in_between(
+    tmp_path: Path, store: Path, last: str
+) -> None:
+    sweep, uri, log = tmp_path / "sweep", f"sqlite:///{store}", tmp_path / "log"
+    job = tmp_path / "job"
+    uploads.write_run(sweep)
+    uploads.write_run(job, parent=f"id-{tmp_path.name}-sweep")
+    first, second = (sweep, job) if last == "job" else (job, sweep)
+    assert uploads.sync(first, "--uri", uri, log=log).status == 0
+    arguments = ["sync", str(second), "--uri", uri]
+    dying = uploads.started(uploads.command_that_dies, arguments, "/", log=log)
+    assert uploads.finished(dying, log).status == 137
+    assert len(uploads.select(store, "select * from runs")) == 2  # it was made, and not joined
+    assert uploads.sync(second, "--uri", uri, log=log).status == 0
+    found = uploads.select(store, "select value from tags where key = 'mlflow.parentRunId'")
+    assert found == uploads.select(store, "select run_uuid from runs where name = 'sweep'")
+
+
+def test_sync_takes_over_from_an_uploader_whose_server_is_dead(tmp_path: Path, store: Path) -> None:
+    sweep, uri, log = tmp_path / "a sweep", f"sqlite:///{store}", tmp_path / "log"
+    uploads.write_run(sweep)
+    for number in range(5):
+        parent = f"id-{sweep.parent.name}-{sweep.name}"
+        uploads.write_run(sweep / str(number), parent=parent)
+    dead = "http://127.0.0.1:9"
+    uploader = uploads.started(uploads.follow, str(sweep), dead, log=tmp_path / "uploader")
+    try:
+        assert uploads.eventually((sweep / "uploader.log").exists)
+        begun = time.monotonic()
+        same = uploads.sync(sweep, "--uri", dead, log=log)
+        assert same.status == 1
+        assert "does not answer" in same.err
+        done = uploads.sync(sweep, "--uri", uri, log=log)
+        assert (done.status, done.err) == (0, "")
+        assert time.monotonic() - begun < 30
+        assert uploader.exitcode is None  # it still tries
+    finally:
+        uploader.kill()
+    assert len(uploads.statuses(store)) == 6
+    found = uploads.select(store, "select value from tags where key = 'mlflow.parentRunId'")
+    assert found == uploads.select(store, "select run_uuid from runs where name = 'a sweep'") * 5
+
+
+def test_what_another_process_does_not_give_free_is_an_error(
+    tmp_path: Path,
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run, uri = tmp_path / "run", f"sqlite:///{store}"
+    uploads.write_run(run)
+    monkeypatch.setattr(tracking_sync, "_WAITS", (0.1, 0.2))
+    with positions.claim(run, uri):
+        assert commands.command(["sync", str(run), "--uri", uri]) == 1
+        told = capsys.readouterr()
+        assert told.out == f"waiting for another process, which is uploading {run}\n"
+        assert told.err.startswith(f"error: {run}: Another process is uploading it")
+        other = shutil.copyfile(store, tmp_path / "other.db")
+        assert commands.command(["sync", str(run), "--uri", f"sqlite:///{other}"]) == 0
+    assert commands.command(["sync", str(run), "--uri", uri]) == 0
 
 
 def test_several_syncs_at_once(
