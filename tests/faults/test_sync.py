@@ -14,7 +14,6 @@ from experiments.cli import commands
 from experiments.runs import journal
 from experiments.runs.journal import Journal
 from experiments.tracking import positions
-from experiments.tracking import sync as tracking_sync
 
 pytestmark = pytest.mark.process
 
@@ -214,23 +213,19 @@ def test_sync_takes_over_from_an_uploader_whose_server_is_dead(tmp_path: Path, s
     assert found == uploads.select(store, "select run_uuid from runs where name = 'a sweep'") * 5
 
 
-def test_what_another_process_does_not_give_free_is_an_error(
-    tmp_path: Path,
-    store: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    run, uri = tmp_path / "run", f"sqlite:///{store}"
+def test_what_another_process_does_not_give_free_is_an_error(tmp_path: Path, store: Path) -> None:
+    run, uri, log = tmp_path / "run", f"sqlite:///{store}", tmp_path / "log"
     uploads.write_run(run)
-    monkeypatch.setattr(tracking_sync, "_WAITS", (0.1, 0.2))
     with positions.claim(run, uri):
-        assert commands.command(["sync", str(run), "--uri", uri]) == 1
-        told = capsys.readouterr()
-        assert told.out == f"waiting for another process, which is uploading {run}\n"
-        assert told.err.startswith(f"error: {run}: Another process is uploading it")
+        arguments = ["sync", str(run), "--uri", uri]
+        process = uploads.started(uploads.impatient_command, arguments, "/", log=log)
+        done = uploads.finished(process, log)
+        assert done.status == 1
+        assert done.out == f"waiting for another process, which is uploading {run}\n"
+        assert done.err.startswith(f"error: {run}: Another process is uploading it")
         other = shutil.copyfile(store, tmp_path / "other.db")
-        assert commands.command(["sync", str(run), "--uri", f"sqlite:///{other}"]) == 0
-    assert commands.command(["sync", str(run), "--uri", uri]) == 0
+        assert uploads.sync(run, "--uri", f"sqlite:///{other}", log=log).status == 0
+    assert uploads.sync(run, "--uri", uri, log=log).status == 0
 
 
 def test_several_syncs_at_once(

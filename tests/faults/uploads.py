@@ -92,6 +92,14 @@ def command(arguments: Sequence[str], cwd: str) -> int:
     return commands.command(arguments)
 
 
+def impatient_command(arguments: Sequence[str], cwd: str) -> int:
+    """Do as `command`, and wait for no other process; this is called in the started process."""
+    from experiments.tracking import sync
+
+    sync._WAITS = (0.1, 0.2)
+    return command(arguments, cwd)
+
+
 def command_by_mlflow(arguments: Sequence[str], cwd: str) -> int:
     """Do as `command`, and leave all writing to MLflow; this is called in the started process."""
     from experiments.tracking import store
