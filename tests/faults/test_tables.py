@@ -100,7 +100,7 @@ def test_both_ways_leave_the_same_in_every_table(tmp_path: Path, made_store: Pat
             assert own[table] == other[table], table
     assert ends == [1, 1, 0, 0, 0, 0]  # what MLflow refuses is told once
     assert len(own["runs"]) == 3
-    assert len(own["input_tags"]) >= 2
+    assert len(own["input_tags"]) == 1  # MLflow keeps one use of a data set
     query = "select run_uuid, value from tags where key = 'experiments.run_id'"
     known = [dict(uploads.select(store, query)) for store in stores]
     assert files(stores[0], known[0]) == files(stores[1], known[1])

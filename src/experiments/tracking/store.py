@@ -142,7 +142,7 @@ def _create(file: Path) -> None:
     part = file.with_name(f"{file.name}.part")
     for left in (part, *(part.with_name(part.name + end) for end in ("-journal", "-wal", "-shm"))):
         left.unlink(missing_ok=True)  # of a process that was killed
-    MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
+    MlflowClient(address.sqlite_uri(part)).search_experiments(max_results=1)
     with part.open("rb") as made:
         os.fsync(made.fileno())
     part.replace(file)
