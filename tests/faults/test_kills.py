@@ -68,5 +68,5 @@ def test_a_mutant_of_a_run_is_found(tmp_path: Path, mutant: str, kind: str) -> N
 @pytest.mark.whole
 def test_a_mutant_of_an_upload_is_found(tmp_path: Path) -> None:
     more = ("--mutant", "new_times", "--until", "twice", "--runs", "numbers")
-    report = killed("killed_uploads", tmp_path / "runs", 60, *more)
+    report = killed("killed_uploads", tmp_path / "runs", 300, *more)
     assert any(": twice: " in text for text in report["violations"]), report

@@ -13,6 +13,7 @@ import uploads
 from experiments.cli import commands
 from experiments.runs import journal
 from experiments.runs.journal import Journal
+from experiments.tracking import positions
 
 pytestmark = pytest.mark.process
 
@@ -72,11 +73,37 @@ def test_a_damaged_journal_is_uploaded_as_far_as_it_is_whole(tmp_path: Path, sto
     for name, events in (("cut", 4), ("flipped", 2), ("headless", 0)):
         (line,) = (line for line in done.err.splitlines() if f"runs/{name}" in line)
         assert f"{events} events read" in line or name == "headless", line
-    assert "runs/empty" in done.err
+    assert f"nothing to upload where no run began: {runs}/empty" in lines
+    assert "runs/headless" not in done.out
     assert "Traceback" not in done.err
     assert uploads.statuses(store) == {
         "whole": "FINISHED", "cut": "FINISHED", "torn": "KILLED", "flipped": "KILLED",
     }  # fmt: skip
+
+
+def test_runs_that_never_began_are_told_in_one_line_and_hold_nothing_up(
+    tmp_path: Path, store: Path
+) -> None:
+    runs, uri, log = tmp_path / "sweep", f"sqlite:///{store}", tmp_path / "log"
+    uploads.write_run(runs)
+    for number in range(5):
+        (runs / str(number)).mkdir()
+        (runs / str(number) / journal.FILE).write_text("" if number else "0123abcd {")
+    for attempt in ("uploaded", "already uploaded"):
+        done = uploads.sync(runs, "--uri", uri, log=log)
+        assert (done.status, done.err) == (0, "")
+        empty, whole = done.out.splitlines()
+        names = ", ".join(f"{runs}/{number}" for number in range(3))
+        assert empty == f"nothing to upload where no run began: {names} and 2 more"
+        assert whole.startswith(f"{attempt} {runs}")
+    # The command's own uploader is as quick, and the next command's has nothing to repair.
+    (runs / "upload.json").unlink()
+    for name in ("sweep", "sweep/1"):
+        process = uploads.started(uploads.follow, str(tmp_path / name), uri, log=log)
+        followed = uploads.finished(process, log, timeout=30)
+        assert (followed.status, followed.err) == (0, "")
+        assert followed.out.splitlines()[-1] == "done"
+    assert not list(runs.rglob("uploader.log"))
 
 
 def test_what_mlflow_refuses_is_left_out_alone(tmp_path: Path, store: Path) -> None:
@@ -140,6 +167,65 @@ def test_a_sweep_and_its_jobs_find_each_other_in_any_order(tmp_path: Path, store
     query = "select run_uuid from runs where name = 'sweep'"
     found = uploads.select(store, "select value from tags where key = 'mlflow.parentRunId'")
     assert found == uploads.select(store, query) * 2
+
+
+@pytest.mark.parametrize("last", ["job", "sweep"])
+def test_a_sweep_and_its_job_are_joined_though_the_upload_dies_in_between(
+    tmp_path: Path, store: Path, last: str
+) -> None:
+    sweep, uri, log = tmp_path / "sweep", f"sqlite:///{store}", tmp_path / "log"
+    job = tmp_path / "job"
+    uploads.write_run(sweep)
+    uploads.write_run(job, parent=f"id-{tmp_path.name}-sweep")
+    first, second = (sweep, job) if last == "job" else (job, sweep)
+    assert uploads.sync(first, "--uri", uri, log=log).status == 0
+    arguments = ["sync", str(second), "--uri", uri]
+    dying = uploads.started(uploads.command_that_dies, arguments, "/", log=log)
+    assert uploads.finished(dying, log).status == 137
+    assert len(uploads.select(store, "select * from runs")) == 2  # it was made, and not joined
+    assert uploads.sync(second, "--uri", uri, log=log).status == 0
+    found = uploads.select(store, "select value from tags where key = 'mlflow.parentRunId'")
+    assert found == uploads.select(store, "select run_uuid from runs where name = 'sweep'")
+
+
+def test_sync_takes_over_from_an_uploader_whose_server_is_dead(tmp_path: Path, store: Path) -> None:
+    sweep, uri, log = tmp_path / "a sweep", f"sqlite:///{store}", tmp_path / "log"
+    uploads.write_run(sweep)
+    for number in range(5):
+        parent = f"id-{sweep.parent.name}-{sweep.name}"
+        uploads.write_run(sweep / str(number), parent=parent)
+    dead = "http://127.0.0.1:9"
+    uploader = uploads.started(uploads.follow, str(sweep), dead, log=tmp_path / "uploader")
+    try:
+        assert uploads.eventually((sweep / "uploader.log").exists)
+        begun = time.monotonic()
+        same = uploads.sync(sweep, "--uri", dead, log=log)
+        assert same.status == 1
+        assert "does not answer" in same.err
+        done = uploads.sync(sweep, "--uri", uri, log=log)
+        assert (done.status, done.err) == (0, "")
+        assert time.monotonic() - begun < 30
+        assert uploader.exitcode is None  # it still tries
+    finally:
+        uploader.kill()
+    assert len(uploads.statuses(store)) == 6
+    found = uploads.select(store, "select value from tags where key = 'mlflow.parentRunId'")
+    assert found == uploads.select(store, "select run_uuid from runs where name = 'a sweep'") * 5
+
+
+def test_what_another_process_does_not_give_free_is_an_error(tmp_path: Path, store: Path) -> None:
+    run, uri, log = tmp_path / "run", f"sqlite:///{store}", tmp_path / "log"
+    uploads.write_run(run)
+    with positions.claim(run, uri):
+        arguments = ["sync", str(run), "--uri", uri]
+        process = uploads.started(uploads.impatient_command, arguments, "/", log=log)
+        done = uploads.finished(process, log)
+        assert done.status == 1
+        assert done.out == f"waiting for another process, which is uploading {run}\n"
+        assert done.err.startswith(f"error: {run}: Another process is uploading it")
+        other = shutil.copyfile(store, tmp_path / "other.db")
+        assert uploads.sync(run, "--uri", f"sqlite:///{other}", log=log).status == 0
+    assert uploads.sync(run, "--uri", uri, log=log).status == 0
 
 
 def test_several_syncs_at_once(

@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -90,6 +90,37 @@ def command(arguments: Sequence[str], cwd: str) -> int:
 
     os.chdir(cwd)
     return commands.command(arguments)
+
+
+def impatient_command(arguments: Sequence[str], cwd: str) -> int:
+    """Do as `command`, and wait for no other process; this is called in the started process."""
+    from experiments.tracking import sync
+
+    sync._WAITS = (0.1, 0.2)
+    return command(arguments, cwd)
+
+
+def command_by_mlflow(arguments: Sequence[str], cwd: str) -> int:
+    """Do as `command`, and leave all writing to MLflow; this is called in the started process."""
+    from experiments.tracking import store
+
+    store.is_known = lambda _: False
+    return command(arguments, cwd)
+
+
+def command_that_dies(arguments: Sequence[str], cwd: str) -> int:
+    """Do as `command`, and die where tags would join two runs; this is called in the process."""
+    from experiments.tracking import client, store
+
+    log_batch = client.Client.log_batch
+
+    def dying(self: Any, run_id: str, **items: Any) -> None:
+        if any(tag.key == "mlflow.parentRunId" for tag in items.get("tags", ())):
+            os._exit(137)
+        log_batch(self, run_id, **items)
+
+    client.Client.log_batch, store.is_known = dying, lambda _: False
+    return command(arguments, cwd)
 
 
 def execute(code: str, arguments: Sequence[str]) -> int:
@@ -201,6 +232,13 @@ def write_run(
         tracker.add("end", status=end)
         tracker.close()
     return tracker
+
+
+@contextmanager
+def connected(store: Path) -> Iterator[sqlite3.Connection]:
+    """Change a store's database meanwhile."""
+    with closing(sqlite3.connect(store, timeout=30)) as connection, connection:
+        yield connection
 
 
 def select(store: Path, query: str) -> list[tuple[Any, ...]]:

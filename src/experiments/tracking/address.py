@@ -3,9 +3,10 @@
 import os
 import re
 import shlex
+import socket
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from experiments.errors import ConfigError
 from experiments.process.secrecy import without_password
@@ -15,6 +16,7 @@ _SERVERS = ("http", "https")
 _DATABASES = ("postgresql", "mysql", "mssql")
 # MLflow's page opens on its view for language models unless the address says otherwise.
 VIEW = "?workflowType=machine_learning"
+_PROBE = 1.0  # seconds that a server may take to be reached
 VARIABLE = "MLFLOW_TRACKING_URI"
 
 
@@ -23,20 +25,25 @@ def resolve(given: str | None, folder: Path) -> str:
 
     Raises ConfigError where it is none.
     """
-    uri = given or os.environ.get(VARIABLE) or f"{_SQLITE}{folder.resolve() / 'mlflow.db'}"
+    uri = given or os.environ.get(VARIABLE) or sqlite_uri(folder.resolve() / "mlflow.db")
     if fault := _fault(uri):
         allowed = "sqlite:///FILE, http://SERVER:PORT, or a database such as postgresql://HOST/NAME"
         shown = name(re.sub("://.*@", "://***@", uri, flags=re.DOTALL))
         raise ConfigError(f"'{shown}' is no store's address: {fault}. Allowed: {allowed}.")
     file = sqlite_file(uri)
-    return uri if file is None else f"{_SQLITE}{file}"
+    return uri if file is None else sqlite_uri(file)
+
+
+def sqlite_uri(file: Path) -> str:
+    """Return the address of a store that is a file; SQLAlchemy, which opens it, decodes it."""
+    return _SQLITE + str(file).replace("%", "%25").replace("?", "%3F")
 
 
 def sqlite_file(uri: str) -> Path | None:
     """Return the absolute path of a store that is a file."""
     if not uri.startswith(_SQLITE):
         return None
-    return Path(uri.removeprefix(_SQLITE).partition("?")[0]).resolve()
+    return Path(unquote(uri.removeprefix(_SQLITE).partition("?")[0])).resolve()
 
 
 def name(uri: str) -> str:
@@ -97,6 +104,19 @@ def program(name: str) -> str:
 def is_server(uri: str) -> bool:
     """Say whether a store is a server, which has pages of its own."""
     return uri.startswith(_SERVERS)
+
+
+def is_there(uri: str) -> bool:
+    """Say whether a store takes connections, if it is a server: one that is dead does not."""
+    if not is_server(uri):
+        return True
+    parts = urlsplit(uri)
+    place = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection(place, timeout=_PROBE).close()
+    except OSError:
+        return False
+    return True
 
 
 def _fault(uri: str) -> str | None:

@@ -4,11 +4,15 @@ from mlflow import MlflowClient
 
 
 class Client(MlflowClient):  # type: ignore[misc]  # MLflow's is untyped here
-    """A client of any store; `experiments` are those met, by name."""
+    """A client of any store; `experiments` are those met, by name.
+
+    `notice` is what there is to tell of the store itself.
+    """
 
     def __init__(self, uri: str) -> None:
         super().__init__(uri)
         self.experiments: dict[str, str] = {}
+        self.notice = ""
 
     def find_runs(self, experiment_id: str, tag: str, value: str) -> list[str]:
         """Return the ids of the runs of an experiment that have a tag."""

@@ -3,43 +3,45 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from experiments.errors import ConfigError, DataError
 from experiments.runs import journal
 from experiments.tracking import address, leftovers, pipes
 from experiments.tracking.client import Client
+from experiments.tracking.pace import Pace
 from experiments.tracking.pipes import Link
-from experiments.tracking.positions import BusyError
+from experiments.tracking.positions import BusyError, claim
 from experiments.tracking.store import RefusedError, open_store, upload_error
 from experiments.tracking.upload import Upload, journal_size
 
 _PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # seconds between two looks at the journals; after failures
-_REST = 4.0  # the pause after a look, in times of what it took
+_SELDOM = 20.0  # the pause after a look, in times of what it computed
 _PATIENCE = 600.0  # seconds without any progress after which a command's upload is given up
 log = logging.getLogger("experiments.tracking.uploader")
 
 
-def follow(folder: Path, uri: str, command: Link) -> bool:
+def follow(folder: Path, uri: str, command: Link, pace: Pace) -> bool:
     """Upload until the command has ended and nothing is left; return whether that was reached."""
-    with closing(Runs(folder, uri, command)) as runs:
-        return _follow(runs, command)
+    if address.is_server(uri):
+        command.hinder(f"The store {address.name(uri)} has not answered yet")
+    else:
+        command.beat()
+    with closing(Runs(folder, uri, command, pace)) as runs:
+        return _follow(runs, command, pace)
 
 
-def _follow(runs: "Runs", command: Link) -> bool:
+def _follow(runs: "Runs", command: Link, pace: Pace) -> bool:
     pause = _PAUSE
     while True:
         # Looked at before the journals are read: what was written before it is not missed.
-        over, status = command.closed.is_set(), command.status
+        over, status, begun = command.closed.is_set(), command.status, time.process_time()
         try:
-            started = time.monotonic()
             if runs.advance(over=over, status=status):
                 break
-            # Meanwhile the command trains: of many runs at once a little is sent more seldom.
-            took = 0.0 if command.waits.is_set() else time.monotonic() - started
-            pause = max(_PAUSE, _REST * took)
             runs.repair(seconds=_PAUSE)
+            pause = max(_PAUSE, _SELDOM * (time.process_time() - begun))
         except Exception as error:
             pause = min(2 * pause, _LONGEST_PAUSE)
             runs.report(error)
@@ -49,8 +51,12 @@ def _follow(runs: "Runs", command: Link) -> bool:
                 return False
         if over and time.monotonic() - command.since > _PATIENCE:
             return False
-        event = command.closed if command.waits.is_set() else command.waits
-        time.sleep(pause) if over else event.wait(pause)
+        if over:
+            time.sleep(pause)
+        elif command.waits.is_set():
+            command.closed.wait(_PAUSE)
+        else:
+            pace.pause(pause)
     runs.settle()
     for line in runs.lines:
         command.tell(line)
@@ -64,8 +70,8 @@ def _follow(runs: "Runs", command: Link) -> bool:
 class Runs:
     """The runs of a command, each on its way to the store or complete."""
 
-    def __init__(self, folder: Path, uri: str, command: Link) -> None:
-        self._folder, self._uri, self._command = folder, uri, command
+    def __init__(self, folder: Path, uri: str, command: Link, pace: Pace) -> None:
+        self._folder, self._uri, self._command, self._pace = folder, uri, command, pace
         self._store = address.name(uri)
         self._client: Client | None = None
         self._order: dict[Path, None] = {}
@@ -101,7 +107,7 @@ class Runs:
             return
         end = time.monotonic() + seconds
         while time.monotonic() < end and next(self._earlier, self) is not self:
-            pass
+            self._pace.rest()
 
     def settle(self) -> None:
         """Store all that was sent in its last place."""
@@ -117,18 +123,19 @@ class Runs:
         """Tell the command what stops the upload, and log it once."""
         busy = isinstance(error, BusyError)
         text = "another process is uploading it" if busy else str(upload_error(error, self._uri))
-        self._command.tell(f"{pipes.OBSTACLE}{text}")
+        self._command.hinder(text)
         if text not in self._told and self._folder.is_dir():
             self._told.add(text)
             log.error("The upload of %s stopped: %s", self._folder, text, exc_info=error)
 
     def _bring(self, run: Path, *, over: bool, status: str | None) -> None:
         if run not in self._uploads:
-            self._uploads[run] = Upload(self._opened(), run, self._store)
+            moved = self._command.beat
+            self._uploads[run] = Upload(self._opened(), run, self._store, moved)
         upload = self._uploads[run]
         try:
-            for _ in upload.advance(over=over, status=status):
-                self._command.beat()
+            for _ in _portions(upload, over=over, status=status):
+                self._pace.rest()
         except RefusedError as error:
             self.report(error)
             self.lines.append(f"{pipes.OBSTACLE}{error}")
@@ -138,26 +145,37 @@ class Runs:
                 return
         self.lines += [f"{pipes.REFUSED}{text}" for text in upload.position.refused]
         self._done[run] = upload.size
-        self._uploads.pop(run).close()
+        del self._uploads[run]
 
     def _opened(self) -> Client:
         if self._client is None:
-            with self._command.starting():
+            # What is made on this machine is waited for; a server is to answer.
+            with nullcontext() if address.is_server(self._uri) else self._command.loading():
                 self._client = open_store(self._uri)
+            if self._client.notice:
+                self.lines.append(f"{pipes.NOTICE}{self._client.notice}")
         return self._client
 
     def _leftovers(self) -> Iterator[None]:
-        """Upload what earlier commands left, a call at a time; pass over a run that fails."""
+        """Upload what earlier commands left, a portion at a time; pass over a run that fails."""
         assert self._client is not None
         for folder in leftovers.cut_off(self._folder.parent, self._store, self._folder):
             try:
-                with closing(Upload(self._client, folder, self._store)) as upload:
-                    yield from upload.advance(over=True)
+                yield from _portions(Upload(self._client, folder, self._store), over=True)
             except BusyError:
                 continue
             except Exception as error:
                 why = upload_error(error, self._uri)
                 log.warning("The upload of %s is left to later: %s", folder, why)
+
+
+def _portions(upload: Upload, *, over: bool, status: str | None = None) -> Iterator[None]:
+    """Send a run a portion at a time, and let other processes have it in between."""
+    while True:
+        with claim(upload.folder, upload.store):
+            if not upload.advance(over=over, status=status):
+                return
+        yield
 
 
 def _runs(folder: Path) -> Iterator[Path]:

@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +21,7 @@ from experiments.settings import Tracking, TrackingMode
 from experiments.tracking import address, pipes, positions
 
 _PROBE = b"\0" * 4096  # bytes that a place must take to be called writable
-_FIRST_ANSWER = 3.0  # seconds that a store is given after the uploader has started late
+_UNTOLD = 1.0  # seconds of waiting that need no word
 _SHOWN = 3  # things that MLflow refused
 
 
@@ -86,7 +87,7 @@ class Uploader:
     def __init__(self, folder: Path, uri: str, patience: float) -> None:
         self._folder, self._uri, self._patience = folder, uri, patience
         self._obstacle, self._has_ended = "", False
-        self._refused: list[str] = []
+        self._refused, self._notices = list[str](), list[str]()
         # Its standard input is a pipe that closes when this process ends, in whichever way; a
         # session of its own keeps Ctrl-C from it.
         self._process = subprocess.Popen(
@@ -122,7 +123,7 @@ class Uploader:
 
     def closing_lines(self, *, complete: bool) -> list[str]:
         """Return what to type and what to open to see the run."""
-        lines = [f"refused  {text}" for text in self._refused[:_SHOWN]]
+        lines = [*self._notices, *(f"refused  {text}" for text in self._refused[:_SHOWN])]
         if more := self._refused[_SHOWN:]:
             lines.append(f"         and {len(more)} more, in {positions.FILE}")
         if not complete:
@@ -146,6 +147,16 @@ class Uploader:
 
     def _wait(self) -> bool:
         """Listen until the uploader is done, or has done nothing for too long."""
+        word = f"waiting for MLflow, {self._patience:g} s at most while nothing moves"
+        timer = threading.Timer(_UNTOLD, print, [word], {"flush": True})
+        timer.start()
+        try:
+            return self._listen()
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def _listen(self) -> bool:
         pipe, rest = self._from.fileno(), b""
         end = time.monotonic() + self._patience
         while (left := end - time.monotonic()) > 0 and select.select([pipe], [], [], left)[0]:
@@ -157,21 +168,21 @@ class Uploader:
                 text = line.decode(errors="replace")
                 if text == pipes.DONE:
                     return True
-                end = max(end, time.monotonic() + self._hear(text))
+                if self._hear(text):
+                    end = time.monotonic() + self._patience
         return False
 
-    def _hear(self, text: str) -> float:
-        """Take up what the uploader says, and return for how long that lets it be waited for."""
+    def _hear(self, text: str) -> bool:
+        """Take up what the uploader says, and return whether something was done."""
         if text.startswith(pipes.OBSTACLE):
             self._obstacle = text.removeprefix(pipes.OBSTACLE)
         if text.startswith(pipes.REFUSED):
             self._refused.append(text.removeprefix(pipes.REFUSED))
-        if text == pipes.STARTING:
-            return min(_FIRST_ANSWER, self._patience)
+        if text.startswith(pipes.NOTICE):
+            self._notices.append(text.removeprefix(pipes.NOTICE))
         if not text:
             self._obstacle = ""
-            return self._patience
-        return 0.0
+        return not text
 
 
 def _probe(folder: Path) -> None:

@@ -12,19 +12,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-STARTING = "starting"  # MLflow is loaded, or a store made, which takes seconds
 DONE = "done"  # everything is uploaded
 OBSTACLE = "obstacle "  # and why nothing goes on just now
 REFUSED = "refused "  # and what MLflow does not take
+NOTICE = "notice "  # and what else there is to tell
+_TICK, _LEAST = 0.5, 0.02  # seconds between two words of loading, and computed in between
 STATUSES = ("FINISHED", "FAILED", "KILLED")
-_LONGEST_START = 120.0  # seconds that loading MLflow and making a store may take
 
 
 class Link:
     """Hears from the command when it ends, and tells it what happens from then on."""
 
     def __init__(self, source: int, sink: int) -> None:
-        self._source, self._sink = source, sink
+        self._source, self._sink, self._obstacle = source, sink, ""
         os.set_blocking(sink, False)
         self.waits = threading.Event()  # it trains no more, which the upload would slow down
         self.closed = threading.Event()
@@ -34,24 +34,20 @@ class Link:
 
     def beat(self) -> None:
         """Say that something was done."""
-        self.since = time.monotonic()
+        self._obstacle, self.since = "", time.monotonic()
         self.tell("")
 
-    def tell(self, line: str) -> None:
-        """Tell the command, if it has ended and still listens."""
-        if self.closed.is_set():
-            with suppress(OSError):  # it has gone
-                os.write(self._sink, f"{line[:4000]}\n".encode())
-
     @contextmanager
-    def starting(self) -> Iterator[None]:
-        """Say meanwhile that something goes on, though nothing is done yet."""
+    def loading(self) -> Iterator[None]:
+        """Say meanwhile that something is done, as long as this process computes."""
         over = threading.Event()
 
         def tick() -> None:
-            end = time.monotonic() + _LONGEST_START
-            while not over.wait(0.5) and time.monotonic() < end:
-                self.tell(STARTING)
+            before = time.process_time()
+            while not over.wait(_TICK):
+                if (now := time.process_time()) > before + _LEAST:
+                    before = now
+                    self.beat()
 
         thread = threading.Thread(target=tick, daemon=True)
         thread.start()
@@ -60,6 +56,17 @@ class Link:
         finally:
             over.set()
             thread.join()
+
+    def hinder(self, text: str) -> None:
+        """Say why nothing goes on just now, to a command that ends later too."""
+        self._obstacle = text
+        self.tell(f"{OBSTACLE}{text}")
+
+    def tell(self, line: str) -> None:
+        """Tell the command, if it has ended and still listens."""
+        if self.closed.is_set():
+            with suppress(OSError):  # it has gone
+                os.write(self._sink, f"{line[:4000]}\n".encode())
 
     def _listen(self) -> None:
         word = b""
@@ -71,3 +78,5 @@ class Link:
         self.since = time.monotonic()
         self.closed.set()
         self.waits.set()
+        if self._obstacle:
+            self.tell(f"{OBSTACLE}{self._obstacle}")

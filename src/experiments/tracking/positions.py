@@ -8,6 +8,8 @@ import fcntl
 import json
 import os
 import re
+import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -20,7 +22,9 @@ from experiments.runs.events import Check, each, is_number, is_text, is_whole, n
 from experiments.tracking.decimation import Decimation
 
 FILE = "upload.json"
-_LOCK = "upload.lock"
+_LOCK = "upload{}.lock"
+_LOOK = 0.05  # seconds between two attempts to get what another process has
+_WRITING = 10.0  # seconds that another process may take to keep a position
 _MOST_REFUSED = 20  # texts that are kept
 _LARGEST = 2**24  # bytes of the file
 _PROOF = "lock"  # of a position, the lock's marks
@@ -46,7 +50,7 @@ class Position:
 
 
 class BusyError(Exception):
-    """Another process is uploading the run."""
+    """Another process is sending the run to the store."""
 
 
 def recorded(folder: Path, store: str) -> Position | None:
@@ -72,31 +76,53 @@ def is_own(folder: Path, store: str) -> bool:
 
 def record(folder: Path, store: str, position: Position) -> None:
     """Keep a position, whole or not at all."""
-    facts = asdict(position) | {_PROOF: _marks(folder)}
-    text = json.dumps(_all(folder) | {store: facts})
-    part = folder / f"{FILE}.part"
-    part.unlink(missing_ok=True)  # of a process that was killed, or a link to elsewhere
-    with part.open("x", encoding="utf-8") as file:
-        file.write(text)
-    part.replace(folder / FILE)
+    with _locked(folder, "", wait=_WRITING):  # the file has those of all stores
+        facts = asdict(position) | {_PROOF: _marks(folder)}
+        text = json.dumps(_all(folder) | {store: facts})
+        part = folder / f"{FILE}.part"
+        part.unlink(missing_ok=True)  # of a process that was killed, or a link to elsewhere
+        with part.open("x", encoding="utf-8") as file:
+            file.write(text)
+        part.replace(folder / FILE)
+
+
+def version(folder: Path) -> str:
+    """Return what changes whenever a position of a run is kept."""
+    try:
+        facts = (folder / FILE).stat()
+    except OSError:
+        return ""
+    return f"{facts.st_ino} {facts.st_mtime_ns}"
 
 
 @contextmanager
-def claim(folder: Path) -> Iterator[None]:
-    """Let this process alone upload the run meanwhile; raise BusyError where another one does.
+def claim(folder: Path, store: str, wait: float = 0.0) -> Iterator[None]:
+    """Let this process alone send the run to the store meanwhile.
 
-    A folder that may only be read is claimed by nobody: nothing is kept there either.
+    Raises BusyError where another one still does after so many seconds. A folder that may only be
+    read is claimed by nobody: nothing is kept there either.
     """
+    with _locked(folder, f"-{zlib.crc32(store.encode()):08x}", wait):
+        yield
+
+
+@contextmanager
+def _locked(folder: Path, name: str, wait: float) -> Iterator[None]:
+    path, end = folder / _LOCK.format(name), time.monotonic() + wait
     try:
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     except OSError:
         yield
         return
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError from None
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise BusyError from None
+            time.sleep(_LOOK)
         yield
     finally:
         os.close(lock)
@@ -112,7 +138,7 @@ def _all(folder: Path) -> dict[str, Any]:
 
 def _marks(folder: Path) -> list[int] | None:
     try:
-        status = (folder / _LOCK).lstat()
+        status = (folder / _LOCK.format("")).lstat()
     except OSError:
         return None
     return [status.st_ino, status.st_ctime_ns]
@@ -139,7 +165,7 @@ def _position(facts: Any) -> Position:
     left_out = {name: tuple(rest) for name, rest in given["left_out"].items()}
     if not (named(is_whole)(counts) and is_whole(dense) and dense > 0):
         raise ValueError("decimation")
-    for step, value, time in left_out.values():
-        if not (is_whole(step) and is_number(value) and is_whole(time)):
+    for step, value, moment in left_out.values():
+        if not (is_whole(step) and is_number(value) and is_whole(moment)):
             raise ValueError("decimation")
     return Position(**own, decimation=Decimation(counts, left_out, dense))

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,10 @@ from experiments.runs.events import Event
 from experiments.tracking import model
 from experiments.tracking.client import Client
 from experiments.tracking.decimation import DENSE, OF_MANY
+from experiments.tracking.identity import identify
 from experiments.tracking.positions import Position
 from experiments.tracking.store import RefusedError, experiment, is_lasting, patient
 
-RUN_ID = "experiments.run_id"  # the tag that holds our id of a run
-_PARENT_ID = "experiments.parent_id"
-_PARENT = "mlflow.parentRunId"
 _MOST = {"metrics": 1000, "params": 100, "tags": 100}  # that MLflow takes in one call
 _ALONE = ("model", "end")  # events not sent together with others
 _LONGEST = 6000  # characters of a parameter, which MLflow cuts without a word
@@ -35,12 +33,14 @@ log = logging.getLogger(__name__)
 class Replica:
     """Sends a journal's events to MLflow, each at least once, to the same effect as once.
 
-    `position` is what MLflow will have once what was sent is committed. Of the `points` met it
-    sent `metrics`, and `artifacts`.
+    `position` is what MLflow will have once what was sent is committed; `moved` is called when it
+    took something. Of the `points` met it sent `metrics`, and `artifacts`.
     """
 
-    def __init__(self, client: Client, folder: Path, position: Position) -> None:
-        self._client, self._folder = client, folder
+    def __init__(
+        self, client: Client, folder: Path, position: Position, moved: Callable[[], None]
+    ) -> None:
+        self._client, self._folder, self._moved = client, folder, moved
         self.points = self.metrics = self.artifacts = 0
         self.begin(position)
 
@@ -89,6 +89,7 @@ class Replica:
             self.position.ended = False
         try:
             self._take_part(event)
+            self._moved()
         except Exception as error:
             if not is_lasting(error):
                 raise
@@ -119,28 +120,13 @@ class Replica:
         self.position.decimation.dense = OF_MANY if event["parent_id"] else DENSE
         try:
             self.position.experiment_id = experiment(self._client, event["experiment"])
-            found = self._find(RUN_ID, event["run_id"])
-            self.position.mlflow_run_id = found[0] if found else self._create(event)
+            self.position.mlflow_run_id = identify(
+                self._client, self.position.experiment_id, event, self._moved
+            )
         except Exception as error:
             if is_lasting(error):
                 raise RefusedError(f"The store refuses the run: {error}") from error
             raise
-
-    def _create(self, event: Event) -> str:
-        tags, experiment_id = {RUN_ID: event["run_id"]}, self.position.experiment_id
-        if event["parent_id"]:
-            tags[_PARENT_ID] = event["parent_id"]
-        run_id = self._client.add_run(experiment_id, event["time"], tags, event["name"])
-        # Whichever of a sweep and its job comes last to the store joins them.
-        for child in self._find(_PARENT_ID, event["run_id"]):
-            self._client.log_batch(child, tags=[RunTag(_PARENT, run_id)])
-        if event["parent_id"]:
-            for parent in self._find(RUN_ID, event["parent_id"]):
-                self._client.log_batch(run_id, tags=[RunTag(_PARENT, parent)])
-        return run_id
-
-    def _find(self, tag: str, value: str) -> list[str]:
-        return self._client.find_runs(self.position.experiment_id, tag, value)
 
     def _points(self, event: Event) -> Iterator[Metric]:
         """Give the numbers of an event that are sent."""
@@ -157,6 +143,7 @@ class Replica:
             part = items[start : start + size]
             try:
                 self._client.log_batch(self.position.mlflow_run_id, **{kind: part})
+                self._moved()
             except Exception as error:
                 if not is_lasting(error):
                     raise

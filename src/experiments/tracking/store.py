@@ -5,7 +5,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +19,9 @@ from experiments.errors import ConfigError, DataError, ExperimentError, StorageE
 from experiments.process.secrecy import clean
 from experiments.tracking import address
 from experiments.tracking.client import Client
-from experiments.tracking.sqlite import REVISION, LocalClient
+from experiments.tracking.relocation import ARTIFACTS, mended
+from experiments.tracking.sqlite import LocalClient
+from experiments.tracking.tables import is_known, revision
 
 # MLflow's codes of what is refused each time that it is sent; the others may pass.
 _LASTING = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "NOT_IMPLEMENTED")
@@ -55,14 +57,15 @@ def open_store(uri: str) -> Client:
             with _locked(file):
                 if not _is_made(file):
                     _create(file)
-        if _revision(file) not in (newest := _newest_revision(), ""):
-            raise ConfigError(_other_version(uri, _revision(file), newest))
+        if revision(file) not in (newest := _newest_revision(), ""):
+            raise ConfigError(_other_version(uri, revision(file), newest))
     except sqlite3.DatabaseError as error:
         raise DataError(f"The store {file} is damaged: {error}.") from None
     except OSError as error:
         raise StorageError(f"The store {file} cannot be opened: {error.strerror}.") from error
-    known = _revision(file) == REVISION
-    client = LocalClient(uri, file) if known else Client(uri)
+    notice = mended(file) if revision(file) else ""
+    client = LocalClient(uri, file) if is_known(file) else Client(uri)
+    client.notice = notice
     client.search_experiments(max_results=1)  # loads what takes a second or two
     return client
 
@@ -78,7 +81,7 @@ def experiment(client: Client, name: str) -> str:
 
 def _new_experiment(client: Client, name: str) -> Any:
     file = address.sqlite_file(client.tracking_uri)
-    location = None if file is None else (file.parent / "mlartifacts" / _folder(name)).as_uri()
+    location = None if file is None else (file.parent / ARTIFACTS / _folder(name)).as_uri()
     try:
         return client.create_experiment(name, artifact_location=location)
     except MlflowException:  # another process was faster
@@ -142,20 +145,10 @@ def _create(file: Path) -> None:
     part = file.with_name(f"{file.name}.part")
     for left in (part, *(part.with_name(part.name + end) for end in ("-journal", "-wal", "-shm"))):
         left.unlink(missing_ok=True)  # of a process that was killed
-    MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
+    MlflowClient(address.sqlite_uri(part)).search_experiments(max_results=1)
     with part.open("rb") as made:
         os.fsync(made.fileno())
     part.replace(file)
-
-
-def _revision(file: Path) -> str:
-    """Return the version of a store's tables; empty where it has none of MLflow's."""
-    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
-        try:
-            rows = connection.execute("select version_num from alembic_version").fetchall()
-        except sqlite3.OperationalError:  # no such table, or locked: MLflow says more
-            return ""
-    return str(rows[0][0]) if rows else ""
 
 
 def _newest_revision() -> str:

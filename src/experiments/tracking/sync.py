@@ -3,7 +3,6 @@
 import os
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -14,11 +13,15 @@ from experiments.process.secrecy import clean
 from experiments.runs import journal
 from experiments.tracking import address
 from experiments.tracking.client import Client
-from experiments.tracking.positions import BusyError
+from experiments.tracking.positions import BusyError, claim
 from experiments.tracking.store import is_lasting, open_store, upload_error
 from experiments.tracking.upload import Upload
 
 _PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds before what failed is tried again
+# Seconds for another process to give a run free, which it does between two portions: the first
+# time, and once that is told. A server has 60 to take a file.
+_WAITS = (1.0, 75.0)
+_SHOWN = 3  # folders whose runs never began
 T = TypeVar("T")
 
 
@@ -29,19 +32,27 @@ def sync(runs: Sequence[Path], uri: str) -> int:
     """
     with _silence():
         client = _again(lambda: open_store(uri), uri)
+    if client.notice:
+        print(client.notice, flush=True)
+    begun = [run for run in runs if _has_begun(run)]
+    if never := [str(run) for run in runs if run not in begun]:
+        more = f" and {len(never) - _SHOWN} more" if never[_SHOWN:] else ""
+        print(f"nothing to upload where no run began: {', '.join(never[:_SHOWN])}{more}")
     with closing(client):
-        return max((_synced(client, run, uri) for run in runs), default=0)
+        return max((_synced(client, run, uri) for run in begun), default=0)
+
+
+def _has_begun(run: Path) -> bool:
+    """Say whether a journal has a line, be it damaged; one of a run that was killed may not."""
+    with (run / journal.FILE).open("rb") as file:
+        return any(line.endswith(b"\n") for line in file)
 
 
 def _synced(client: Client, run: Path, uri: str) -> int:
     """Upload a run, say how that went, and return its exit status."""
     try:
-        with _silence():
-            line, error = _upload(client, run, uri)
+        line, error = _claimed(client, run, uri)
         print(clean(line), flush=True)
-    except BusyError:
-        print(f"another process is uploading {run}", flush=True)
-        return 0
     except StorageError:
         raise
     except Exception as stopped:
@@ -55,21 +66,37 @@ def _synced(client: Client, run: Path, uri: str) -> int:
     return error.status
 
 
+def _claimed(client: Client, run: Path, uri: str) -> tuple[str, ExperimentError | None]:
+    """Upload a run as soon as no other process does; return what to say as `_upload`."""
+    for wait in _WAITS:
+        try:
+            with claim(run, address.name(uri), wait), _silence():
+                return _upload(client, run, uri)
+        except BusyError:
+            if wait != _WAITS[-1]:
+                print(f"waiting for another process, which is uploading {run}", flush=True)
+    raise ExperimentError("Another process is uploading it, and gets no answer from the store.")
+
+
 def _upload(client: Client, run: Path, uri: str) -> tuple[str, ExperimentError | None]:
     """Upload a run; return what to say of it, and of what could not be uploaded."""
-    with closing(_again(lambda: Upload(client, run, address.name(uri)), uri)) as upload:
-        known = len(upload.position.refused)
-        if upload.position.ended and not upload.has_news():
-            return f"already uploaded {run}", None
-        held = journal.is_held(run)
-        _again(lambda: deque(upload.advance(over=True), maxlen=0), uri)
-        line, error = _outcome(upload), None
-        if refused := upload.position.refused[known:]:
-            error = ExperimentError(f"MLflow refused {len(refused)}: {'; '.join(refused)}")
-        if not held and (damage := upload.damage()):
-            line += f"; {damage.text}"
-            error = error if damage.is_cut else DataError(damage.text)
-        return line, error
+    upload = Upload(client, run, address.name(uri))
+    _again(upload.catch_up, uri)
+    known = len(upload.position.refused)
+    if upload.position.ended and not upload.has_news():
+        return f"already uploaded {run}", None
+    held = journal.is_held(run)
+    while _again(lambda: upload.advance(over=True), uri):
+        pass
+    line, error = _outcome(upload), None
+    if refused := upload.position.refused[known:]:
+        error = ExperimentError(f"MLflow refused {len(refused)}: {'; '.join(refused)}")
+    if not held and (damage := upload.damage()):
+        if not upload.position.mlflow_run_id:
+            raise DataError(damage.text)
+        line += f"; {damage.text}"
+        error = error if damage.is_cut else DataError(damage.text)
+    return line, error
 
 
 def _outcome(upload: Upload) -> str:

@@ -2,8 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +11,9 @@ from mlflow.exceptions import MlflowException
 from experiments.runs import enclosure, events, journal
 from experiments.tracking import positions
 from experiments.tracking.client import Client
+from experiments.tracking.identity import RUN_ID
 from experiments.tracking.positions import Position
-from experiments.tracking.replica import RUN_ID, Replica
+from experiments.tracking.replica import Replica
 
 log = logging.getLogger(__name__)
 
@@ -26,23 +26,22 @@ class Damage(NamedTuple):
 
 
 class Upload:
-    """A run that this process alone uploads, until it is closed.
+    """A run on its way to a store; whoever calls it has the `claim` to the two.
 
-    `position` tells what the store has of it. Raises BusyError where another process uploads it.
+    `position` tells what the store has of the run; `moved` is called whenever the store took some.
     """
 
-    def __init__(self, client: Client, folder: Path, store: str) -> None:
-        self.folder, self.size = folder, 0
-        self._client, self._store = client, store
-        with ExitStack() as claim:
-            claim.enter_context(positions.claim(folder))
-            self.position = self._known() or Position()
-            self.replica = Replica(client, folder, self.position)
-            self._keep()  # from now on the run is known to be meant for this store
-            self._claim = claim.pop_all()
+    def __init__(
+        self, client: Client, folder: Path, store: str, moved: Callable[[], None] = lambda: None
+    ) -> None:
+        self.folder, self.store, self.size = folder, store, 0
+        self._client, self._is_over = client, False
+        self._kept: str | None = None  # the version of the positions that this one is of
+        self.position = Position()
+        self.replica = Replica(client, folder, self.position, moved)
 
-    def advance(self, *, over: bool, status: str | None = None) -> Iterator[None]:
-        """Send what the journal has and the store has not, and yield whenever it has taken some.
+    def advance(self, *, over: bool, status: str | None = None) -> bool:
+        """Send a portion of what the journal has and the store has not, and say if there was one.
 
         A run that is `over` and has no end is ended: with the status that is known, or as killed
         where no process holds it any more. Raises RefusedError where the journal does not begin
@@ -50,16 +49,20 @@ class Upload:
         itself is left out and remembered.
         """
         # Looked at before the journal is read: what was written before it is not missed.
-        over = over and (status is not None or not journal.is_held(self.folder))
+        self._is_over = over and (status is not None or not journal.is_held(self.folder))
         self.size = journal_size(self.folder)
+        self.catch_up()
         try:
-            yield from self._advance()
-            if over and not self.position.ended:
-                self.replica.end(status or "KILLED", self.position.time)
-                self._commit()
-                yield
+            return self._advance(status or "KILLED")
         finally:
             self._client.roll_back()  # what no position speaks of is sent again
+
+    def catch_up(self) -> None:
+        """Go on from where the run's upload has come, here or in another process."""
+        if self._kept != positions.version(self.folder):
+            self.position = self._known() or Position()
+            self._keep()  # from now on the run is known to be meant for this store
+        self.replica.begin(copy.deepcopy(self.position))
 
     def has_news(self) -> bool:
         """Say whether the journal has whole events that the store has not."""
@@ -67,8 +70,9 @@ class Upload:
         return next(journal.read(path, self.position.offset), None) is not None
 
     def is_complete(self) -> bool:
-        """Say whether the run has ended and nothing of it is left to send."""
-        return self.position.ended and self.size == journal_size(self.folder)
+        """Say whether nothing of the run is left to send: it has ended, or never began."""
+        ended = self.position.ended or (self._is_over and not self.position.mlflow_run_id)
+        return ended and self.size == journal_size(self.folder)
 
     def damage(self) -> Damage | None:
         """Say what of the journal could not be read."""
@@ -90,32 +94,27 @@ class Upload:
             f"{journal.FILE}: {text}: {why}", is_cut=len(line) == rest and line[-1:] != b"\n"
         )
 
-    def close(self) -> None:
-        """Let other processes upload the run."""
-        self._claim.close()
-
-    def _advance(self) -> Iterator[None]:
-        self.replica.begin(copy.deepcopy(self.position))
+    def _advance(self, status: str) -> bool:
+        sent = self.replica.position
         for event, reached in journal.read(self.folder / journal.FILE, self.position.offset):
             due = self.replica.take(event)
-            self.replica.position.time, self.replica.position.offset = event["time"], reached
+            sent.time, sent.offset = event["time"], reached
             if due:
-                self._commit()
-                yield
-        if self.replica.position.offset > self.position.offset:
+                break
+        if sent.offset > self.position.offset:
             self.replica.flush()
-            self._commit()
-            yield
-
-    def _commit(self) -> None:
+        elif self._is_over and sent.mlflow_run_id and not sent.ended:
+            self.replica.end(status, sent.time)
+        else:
+            return False
         self._client.commit()
-        self.position = self.replica.position
-        self.replica.begin(copy.deepcopy(self.position))
+        self.position = sent
         self._keep()
+        return True
 
     def _known(self) -> Position | None:
         """Return the run's position in the store, if the store still has the run."""
-        position = positions.recorded(self.folder, self._store)
+        position = positions.recorded(self.folder, self.store)
         if position is None or not position.mlflow_run_id:
             return position
         if position.offset > journal_size(self.folder):
@@ -131,9 +130,10 @@ class Upload:
 
     def _keep(self) -> None:
         try:
-            positions.record(self.folder, self._store, self.position)
+            positions.record(self.folder, self.store, self.position)
         except OSError as error:  # full, or read only: sending again is no harm
             log.warning("%s keeps no position: %s", self.folder, error)
+        self._kept = positions.version(self.folder)
 
 
 def journal_size(folder: Path) -> int:

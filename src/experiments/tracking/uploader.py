@@ -9,20 +9,19 @@ step, time and value.
 import logging
 import os
 import sys
-from contextlib import suppress
+from contextlib import nullcontext
 from pathlib import Path
 
 from experiments.process import secrecy
 from experiments.tracking import address
+from experiments.tracking.pace import Pace
 from experiments.tracking.pipes import Link
 
 LOG = "uploader.log"
-_NICENESS = 10
 
 
 def main() -> int:
     """Upload the runs in the folder that the command line names, and return the exit status."""
-    _step_back()
     folder, uri = Path(sys.argv[1]), os.environ[address.VARIABLE]
     os.environ |= address.environment(uri)
     secrecy.hide_environment(os.environ)
@@ -30,16 +29,14 @@ def main() -> int:
     logging.basicConfig(handlers=[file], format="%(asctime)s %(levelname)s %(message)s")
     command = Link(sys.stdin.fileno(), os.dup(sys.stdout.fileno()))
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # MLflow prints
-    with command.starting():
+    pace = Pace(command.waits)
+    there = address.is_there(uri)
+    absent = f"The store {address.name(uri)} takes no connection"
+    command.hinder("MLflow is still loading" if there else absent)
+    sys.meta_path.insert(0, pace)
+    with command.loading() if there else nullcontext():
         from experiments.tracking.feed import follow  # it loads MLflow, which takes seconds
-    return 0 if follow(folder, uri, command) else 1
-
-
-def _step_back() -> None:
-    """Take what training leaves of the processor, whose threads would wait for a late one."""
-    os.nice(_NICENESS)
-    with suppress(OSError):  # where Linux shares the processor between sessions first
-        Path("/proc/self/autogroup").write_text(str(_NICENESS), encoding="ascii")
+    return 0 if follow(folder, uri, command, pace) else 1
 
 
 if __name__ == "__main__":
