@@ -43,8 +43,7 @@ def test_dead_runs_are_closed_and_living_ones_are_not_touched(
 
     (cut_off, half) = (runs / "finished", runs / "half")
     uploads.write_run(cut_off)
-    with positions.claim(cut_off):
-        positions.record(cut_off, uri, Position())  # its upload was to come, the store was absent
+    positions.record(cut_off, uri, Position())  # its upload was to come, the store was absent
     uploads.write_run(half, end=None).close()
     uploads.sync(half, "--uri", uri, log=log)
     offline = runs / "offline"
@@ -96,8 +95,7 @@ def test_a_thousand_finished_runs_are_looked_at_in_a_moment(tmp_path: Path) -> N
     assert list(leftovers.cut_off(tmp_path, "store", tmp_path / "own")) == []
     assert time.perf_counter() - begun < 2.0
     (tmp_path / "run500" / "upload.json").unlink()
-    with positions.claim(tmp_path / "run500"):
-        positions.record(tmp_path / "run500", "store", Position())
+    positions.record(tmp_path / "run500", "store", Position())
     assert list(leftovers.cut_off(tmp_path, "store", tmp_path / "own")) == [tmp_path / "run500"]
     assert list(leftovers.cut_off(tmp_path, "other", tmp_path / "own")) == []
 

@@ -93,8 +93,7 @@ def test_a_folder_brought_from_elsewhere_is_no_leftover(tmp_path: Path) -> None:
     runs, uri = tmp_path / "runs", "sqlite:///store.db"
     for name in ("own", "made"):
         uploads.write_run(runs / name)
-        with positions.claim(runs / name):
-            positions.record(runs / name, uri, Position())
+        positions.record(runs / name, uri, Position())
     assert list(leftovers.cut_off(runs, uri, tmp_path / "x")) == [runs / "made", runs / "own"]
     shutil.copytree(runs / "own", runs / "copy")
     facts = json.loads((runs / "made" / positions.FILE).read_text())
