@@ -90,7 +90,7 @@ def test_a_thousand_finished_runs_are_looked_at_in_a_moment(tmp_path: Path) -> N
         run = tmp_path / f"run{number}"
         uploads.write_run(run, steps=10)
         size = (run / journal.FILE).stat().st_size
-        positions.record(run, "store", Position(offset=size, ended=True, mlflow_run_id="x"))
+        positions.record(run, "store", Position(offset=size, ended=True, mlflow_run_id="0" * 32))
     begun = time.perf_counter()
     assert list(leftovers.cut_off(tmp_path, "store", tmp_path / "own")) == []
     assert time.perf_counter() - begun < 2.0
