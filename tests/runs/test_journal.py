@@ -74,13 +74,16 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
 
 
 def test_a_journal_is_there_from_its_first_event_on(tmp_path: Path) -> None:
+    assert not journal.is_set_up(tmp_path)
     tracker = journal.Journal(tmp_path)
+    assert journal.is_set_up(tmp_path)
     assert not (tmp_path / journal.FILE).exists()
     with pytest.raises(ConfigError, match="is busy"):
         journal.Journal(tmp_path)
     tracker.add("start", run_id="a", **START)
     assert journal.start_of(tmp_path)["run_id"] == "a"
     assert journal.is_held(tmp_path)
+    assert not journal.is_set_up(tmp_path)
     tracker.close()
     assert [path.name for path in tmp_path.iterdir()] == [journal.FILE]
 

@@ -178,7 +178,18 @@ def _opened(path: Path, *, create: bool) -> IO[bytes]:
 
 def is_held(folder: Path) -> bool:
     """Say whether a process is writing the journal of a run's folder."""
-    with enclosure.open_plain(folder / FILE) as file:
+    return _is_locked(folder / FILE)
+
+
+def is_set_up(folder: Path) -> bool:
+    """Say whether a process is about to begin the journal of a run's folder."""
+    with suppress(FileNotFoundError):
+        return _is_locked(folder / _NEW)
+    return False
+
+
+def _is_locked(path: Path) -> bool:
+    with enclosure.open_plain(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -18,6 +18,7 @@ from experiments.config.safety import ALONE, LOCAL
 from experiments.errors import StorageError
 from experiments.process.isolation import isolated
 from experiments.process.secrecy import clean
+from experiments.runs import journal
 from experiments.runs.folder import Folder
 from experiments.runs.provenance import origin
 from experiments.runs.result import FILE, Result, Status
@@ -114,7 +115,7 @@ class Launch:
                 done = self._launcher.launch(overrides, initial_job_idx=first)
         except Exception as error:  # of a worker that has ended without a word
             print(f"warning: {shortened(str(error))}", file=sys.stderr)
-            while any(folder.exists and folder.is_held for folder in folders.values()):
+            while any(map(_is_busy, folders.values())):
                 time.sleep(_PAUSE)  # the others go on
         else:
             returned = [job._return_value for job in done]
@@ -220,3 +221,7 @@ class Launch:
                 config.hydra.job.id = config.hydra.job.num = number
             folders[number] = Folder(self._task.folder / str(config.hydra.sweep.subdir))
         return folders
+
+
+def _is_busy(folder: Folder) -> bool:
+    return (folder.exists and folder.is_held) or journal.is_set_up(folder.path)

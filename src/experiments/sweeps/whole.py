@@ -61,6 +61,8 @@ def _train(plan: Plan, task: Task, parent: Sweep, hurry: Callable[[], None]) -> 
             parent.close("KILLED" if goes_on else "FAILED")
         if goes_on and plan.experiment.tracking.mode is not TrackingMode.none:
             told.add_note("the same command goes on with what is missing")
+        if told is error:
+            raise
         raise told from error
     for number, name in {} if task.is_stopped else task.jobs.items():
         if not Folder(plan.folder / name).source.exists:
