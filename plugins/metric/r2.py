@@ -8,19 +8,29 @@ from experiments import Metric, Task, register
 class R2(Metric):
     """The share of the targets' variance that the predictions explain.
 
-    1 − Σ(y − ŷ)² / Σ(y − ȳ)², as in torchmetrics.
+    1 − Σ(y − ŷ)² / Σ(y − ȳ)², as in scikit-learn: where all targets are the same, it is 1 if every
+    prediction is right, and else 0.
     """
 
     tasks = frozenset({Task.regression})
     default = True
 
     def statistics(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        # In float64, which not every GPU has: the variance is a difference of large numbers.
+        # In float64, which not every GPU has.
         preds, truth = outputs.squeeze(-1).cpu().double(), targets.cpu().double()
-        residual, count = (truth - preds).square().sum(), torch.ones_like(truth).sum()
-        return torch.stack([residual, truth.sum(), truth.square().sum(), count])
+        # From the first target on, so that the mean of equal targets is exactly that target.
+        mean = truth[0] + (truth - truth[0]).mean()
+        residual, spread = (truth - preds).square().sum(), (truth - mean).square().sum()
+        return torch.stack([residual, spread, mean, torch.ones_like(truth).sum()])
+
+    def join(self, total: Tensor, batch: Tensor) -> Tensor:
+        # Chan et al., 1979: sums of squares would lose the digits of targets far from 0.
+        (residual, spread, mean, count), more = total, batch
+        apart, share = more[2] - mean, more[3] / (count + more[3])
+        spread = spread + more[1] + apart.square() * count * share
+        return torch.stack([residual + more[0], spread, mean + apart * share, count + more[3]])
 
     def value(self, total: Tensor) -> Tensor:
-        residual, first, second, count = total
-        explained: Tensor = 1 - residual / (second - first.square() / count)
-        return explained
+        residual, spread = total[0], total[1]
+        unexplained = residual / torch.where(spread > 0, spread, residual)
+        return torch.where(residual == 0, 1.0, 1 - unexplained)

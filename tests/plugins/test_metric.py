@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from problems import labels, numbers
+from sklearn.metrics import r2_score
 from torch import Tensor
 
 from experiments import Metric, Task, lookup, plugins
@@ -38,13 +40,10 @@ def data(task: Task) -> tuple[Tensor, Tensor]:
 
 
 def value_of(plugin: Metric, outputs: Tensor, targets: Tensor, sizes: list[int]) -> float:
-    """Return the metric of batches of the given sizes, added up as the evaluation adds them."""
+    """Return the metric of batches of the given sizes, joined as the evaluation joins them."""
     parts = zip(outputs.split(sizes), targets.split(sizes), strict=True)
-    return plugin.value(sum_of([plugin.statistics(*part) for part in parts])).item()
-
-
-def sum_of(statistics: list[Tensor]) -> Tensor:
-    return torch.stack([one.double() for one in statistics]).sum(0)
+    statistics = [plugin.statistics(*part).double() for part in parts]
+    return plugin.value(reduce(plugin.join, statistics)).item()
 
 
 REFERENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -103,6 +102,33 @@ def test_r2_keeps_its_digits_where_targets_lie_far_from_0() -> None:
     far = value_of(metric("r2"), outputs + 4096, targets + 4096, [COUNT])
     wanted = reference().r2_score((outputs[:, 0] + 4096).double(), (targets + 4096).double())
     assert far == pytest.approx(wanted.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("target", [0.0, 0.1, 1e8 + 0.1])
+@pytest.mark.parametrize("error", [0.0, 0.5, 1e9])
+@pytest.mark.parametrize("sizes", [[COUNT], [COUNT - 7, 7], [7] * 8 + [4]])
+def test_r2_of_equal_targets_is_scikit_learns(
+    target: float, error: float, sizes: list[int]
+) -> None:
+    targets = torch.full((COUNT,), target, dtype=torch.float64)
+    outputs = targets[:, None] + error * torch.linspace(-1, 1, COUNT)[:, None]
+    assert value_of(metric("r2"), outputs, targets, sizes) == (0 if error else 1)
+    # In float32, as data sets give them: those of float64 have no exact mean in scikit-learn.
+    outputs, targets = outputs.float(), targets.float()
+    wanted = r2_score(targets.double(), outputs[:, 0].double())
+    assert value_of(metric("r2"), outputs, targets, sizes) == wanted
+
+
+@pytest.mark.parametrize("far", [0.0, 0.1, 1e8 + 0.1])
+def test_r2_of_targets_that_differ_is_scikit_learns(far: float) -> None:
+    outputs, targets = (values.double() + far for values in data(Task.regression))
+    wanted = r2_score(targets, outputs[:, 0])
+    for sizes in ([COUNT], [1] * COUNT, [COUNT - 7, 7]):
+        assert value_of(metric("r2"), outputs, targets, sizes) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_r2_of_equal_targets_and_outputs_that_are_not_finite_is_not() -> None:
+    assert math.isnan(value_of(metric("r2"), torch.full((4, 1), math.nan), torch.ones(4), [4]))
 
 
 def test_perfect_predictions_have_the_best_value() -> None:

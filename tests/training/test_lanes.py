@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -139,6 +140,16 @@ def test_an_evaluation_in_lanes_has_the_values_of_every_run_alone() -> None:
             for own, experiment in zip(found, experiments, strict=True):
                 (alone,) = evaluate(prepare(experiment), split)
                 assert own == pytest.approx(alone, abs=1e-10)
+
+
+def test_r2_of_equal_targets_is_0_in_lanes_and_alone(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,y\n" + "".join(f"{n},0.1\n" for n in range(40)))
+    regression = [f"dataset.path={rows}", "dataset=csv", "dataset.task=regression"]
+    experiments = varied([*regression, "model=linear", "metric=[r2]", "batch_size=3"])
+    found = evaluate(lanes.in_lanes(prepare(experiments[0]), experiments), "val")
+    assert {row["val/r2"] for row in found} == {0}
+    assert evaluate(prepare(experiments[0]), "val")[0]["val/r2"] == 0
 
 
 def test_dropout_in_lanes_leaves_out_as_much_as_alone() -> None:

@@ -149,7 +149,7 @@ class Loss(Plugin):
 
 @dataclass(kw_only=True, slots=True)
 class Metric(Plugin):
-    """A figure of merit made of statistics that add up over batches."""
+    """A figure of merit made of statistics that are joined over batches: they add up."""
 
     tasks: ClassVar[frozenset[Task]]
     default: ClassVar[bool] = False
@@ -159,9 +159,13 @@ class Metric(Plugin):
     def statistics(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return a batch's sums, as a vector."""
 
+    def join(self, total: Tensor, batch: Tensor) -> Tensor:
+        """Return the statistics of two parts together, in float64: their sum, or what else."""
+        return total + batch
+
     @abstractmethod
     def value(self, total: Tensor) -> Tensor:
-        """Return the scalar that the added statistics stand for."""
+        """Return the scalar that the joined statistics stand for."""
 
 
 @dataclass(kw_only=True, slots=True)

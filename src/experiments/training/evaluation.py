@@ -23,9 +23,9 @@ def evaluate(session: Session, split: str) -> list[dict[str, float]]:
         outputs, same = session.model.on_same(session.params.tensors, inputs), axis.same(targets)
         losses += session.loss_fn(outputs, same).cpu() * len(targets)
         for name, sums_of in statistics.items():
-            # Sums in float64, so that R2's differences of large numbers keep their digits.
             sums = sums_of(outputs, same).cpu().double()
-            totals[name] = totals[name] + sums if name in totals else sums
+            join = axis.map(session.metrics[name].join)
+            totals[name] = join(totals[name], sums) if name in totals else sums
     session.model.train()
     values = {f"{split}/loss": (losses / batches.size).tolist()}
     for name, metric in session.metrics.items():
