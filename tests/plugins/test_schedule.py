@@ -22,12 +22,16 @@ def schedule(name: str, **fields: Any) -> Any:
 
 
 def row(
-    *lanes: Schedule, base: float = 1.0, steps: int = TOTAL, steps_per_epoch: int = 10
+    *lanes: Schedule,
+    base: float = 1.0,
+    steps: int = TOTAL,
+    total: int = TOTAL,
+    steps_per_epoch: int = 10,
 ) -> Tensor:
     """Return the scheduled values [steps], with several schedules [steps, K]."""
     rates = [lookup("optimizer", "sgd")(lr=base) for _ in lanes]  # type: ignore[call-arg]
     table = Timetable(
-        numbers(rates, CPU), {"lr": lanes}, total_steps=TOTAL, steps_per_epoch=steps_per_epoch
+        numbers(rates, CPU), {"lr": lanes}, total_steps=total, steps_per_epoch=steps_per_epoch
     )
     return torch.stack([table.at(t)[1]["lr"] for t in range(1, steps + 1)])
 
@@ -72,30 +76,38 @@ def test_a_schedule_equals_torchs(name: str) -> None:
     torch.testing.assert_close(values, torchs(make), rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.parametrize("rise", [0.3, 0.5])
-def test_one_cycle_equals_torchs(rise: float) -> None:
-    # torch counts to the last step, we to the end of it: its peak and end lie one step earlier.
-    last = TOTAL - 1
-    ours = schedule("one_cycle", rise=(rise * TOTAL - 1) / last, div=20.0, final_div=50.0)
-    times = torch.arange(TOTAL, dtype=torch.float64)
-    values = ours.factor(times, torch.tensor(last, dtype=torch.float64))
+@pytest.mark.parametrize("total", [2, 3, 4, 7, 10, 40, 97, 200])
+@pytest.mark.parametrize("rise", [0.05, 0.3, 0.45, 0.9])
+@pytest.mark.parametrize(("div", "final_div"), [(25.0, 1e4), (20.0, 50.0), (1.5, 2.0)])
+def test_one_cycle_equals_torchs(total: int, rise: float, div: float, final_div: float) -> None:
     wanted = torchs(
         lambda o: lr_scheduler.OneCycleLR(
-            o, 1.0, total_steps=TOTAL, pct_start=rise, div_factor=20, final_div_factor=50
+            o, 1.0, total_steps=total, pct_start=rise, div_factor=div, final_div_factor=final_div
         ),
-        steps=TOTAL - 1,
+        steps=total,
     )
-    torch.testing.assert_close(values[:-1], wanted, rtol=1e-10, atol=1e-13)
-    assert values[-1].item() == pytest.approx(1 / (20 * 50))
+    for unit, steps_per_epoch in ((Unit.step, 7), (Unit.epoch, 7), (Unit.epoch, 300)):
+        ours = schedule("one_cycle", unit=unit, rise=rise, div=div, final_div=final_div)
+        values = row(ours, steps=total, total=total, steps_per_epoch=steps_per_epoch)
+        torch.testing.assert_close(values, wanted, rtol=1e-10, atol=1e-13)
 
 
 def test_one_cycle_has_torchs_numbers_by_default() -> None:
     values = row(schedule("one_cycle"))
-    assert values[0].item() == pytest.approx(1 / 25)
-    assert values.max().item() == 1
-    assert int(values.argmax()) == round(0.3 * TOTAL)
-    end = schedule("one_cycle").factor(torch.tensor(1.0), torch.tensor(1.0))
-    assert end.item() == pytest.approx(1 / 25e4, rel=1e-3)
+    wanted = torchs(lambda o: lr_scheduler.OneCycleLR(o, 1.0, total_steps=TOTAL))
+    torch.testing.assert_close(values, wanted, rtol=1e-10, atol=1e-13)
+    assert values[-1].item() == pytest.approx(1 / 25e4)
+
+
+@pytest.mark.parametrize("unit", Unit)
+def test_one_cycle_after_a_warm_up_is_torchs_over_what_is_left(unit: Unit) -> None:
+    ours = schedule("one_cycle", unit=unit, warmup=1.0 if unit is Unit.epoch else 10.0)
+    wanted = torchs(lambda o: lr_scheduler.OneCycleLR(o, 1.0, total_steps=TOTAL - 10), TOTAL - 10)
+    torch.testing.assert_close(row(ours)[10:], wanted, rtol=1e-10, atol=1e-13)
+
+
+def test_one_cycle_of_a_single_step_has_the_lowest_value() -> None:
+    assert row(schedule("one_cycle"), steps=1, total=1).item() == pytest.approx(1 / 25e4)
 
 
 @pytest.mark.parametrize("name", plugins("schedule"))

@@ -123,12 +123,17 @@ class Augment(Plugin):
 class Schedule(Plugin):
     """A factor on a number of the rule, as a function of time, after a linear warm-up."""
 
+    in_steps: ClassVar[bool] = False  # whether `factor` counts in steps, whatever the unit
+
     warmup: float = number(0.0, at_least=0)
     unit: Unit = Unit.epoch
 
     @abstractmethod
     def factor(self, time: Tensor, total: Tensor) -> Tensor:
-        """Return the factor at each `time` since the warm-up, of `total`, both in `unit`."""
+        """Return the factor at each `time` since the warm-up, of `total`, both in `unit`.
+
+        The first step is at time 0, the last one a step before `total`.
+        """
 
 
 @dataclass(kw_only=True, slots=True)
@@ -149,7 +154,7 @@ class Loss(Plugin):
 
 @dataclass(kw_only=True, slots=True)
 class Metric(Plugin):
-    """A figure of merit made of statistics that are joined over batches: they add up."""
+    """A figure of merit made of statistics that are joined over batches."""
 
     tasks: ClassVar[frozenset[Task]]
     default: ClassVar[bool] = False
@@ -160,7 +165,7 @@ class Metric(Plugin):
         """Return a batch's sums, as a vector."""
 
     def join(self, total: Tensor, batch: Tensor) -> Tensor:
-        """Return the statistics of two parts together, in float64: their sum, or what else."""
+        """Return the statistics of two parts together, in float64; by default their sum."""
         return total + batch
 
     @abstractmethod

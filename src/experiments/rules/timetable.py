@@ -70,5 +70,7 @@ class Timetable:
         now, total = (times - 1) / scale, times.new_tensor(self._total_steps / scale)
         warmup = torch.as_tensor(schedule.warmup)
         rising = times / scale / warmup.clamp(min=1e-12)
-        later = schedule.factor((now - warmup).clamp(min=0), (total - warmup).clamp(min=1e-12))
+        per = scale if schedule.in_steps else 1
+        left = (total - warmup).clamp(min=1e-12) * per
+        later = schedule.factor((now - warmup).clamp(min=0) * per, left)
         return torch.where(now < warmup, rising.clamp(max=1), later)
