@@ -21,7 +21,7 @@ def some(cases: Sequence[Any], every: int) -> list[Any]:
     for number, case in enumerate(cases):
         values = case if isinstance(case, tuple) else (case,)
         marks = [pytest.mark.whole] if number % every else []
-        marked.append(pytest.param(*values, marks=marks, id=str(values[0])))
+        marked.append(pytest.param(*values, marks=marks, id=str(values[0])[:99]))
     return marked
 
 

@@ -62,6 +62,29 @@ OUTSIDE = [
     ("metric=[../../accuracy]", "metric"),
     ("monitor=val/../../x", "monitor"),
 ]
+DEEP, LONG, UMLAUTS = "/".join("a" * 2000), "a" * 300, "ä" * 200
+# Paths that a system does not have, and what a refusal says of them.
+TOO_LONG = [
+    (f"{sweep}{key}='{{out}}/{name}'", key, told)
+    for sweep, key in (
+        ("", "output"),
+        ("-m seed=1,2 ", "output"),
+        ("", "hydra.run.dir"),
+        ("-m seed=1,2 ", "hydra.sweep.dir"),
+    )
+    for name, told in (
+        (DEEP, "a folder's whole path has at most 800 bytes"),
+        ("/".join(["a" * 40] * 100), "a folder's whole path has at most 800 bytes"),
+        (LONG, "a name has at most 250 bytes"),
+        (UMLAUTS, "a name has at most 250 bytes"),
+    )
+] + [
+    (f"-m seed=1,2 hydra.sweep.subdir={LONG}", "hydra.sweep.subdir", "at most 60 letters"),
+    (f"hydra.job.name='{UMLAUTS}'", "hydra.job.name", "at most 60 letters"),
+    (f"{LOGGING}.filename=${{{{hydra.runtime.output_dir}}}}/{LONG}.log", "filename", "NAME.log"),
+    (f"tracking.experiment='{UMLAUTS}'", "tracking.experiment", "as a folder's name"),
+    (f"tracking.name={DEEP}", "tracking.name", "at most 250 characters"),
+]
 SMALL = ["max_steps=2", "device=cpu", "tracking.figures=false"]
 
 
@@ -81,6 +104,23 @@ def _files(*folders: Path) -> set[Path]:
         yield from (path for path in folder.rglob("*") if "__pycache__" not in path.parts)
 
     return {path for folder in folders for path in inside(folder)}
+
+
+@pytest.mark.parametrize(("probe", "key", "told"), some(TOO_LONG, 5))
+def test_a_path_that_no_system_has_is_refused_with_its_reason_and_nothing_is_made(
+    probe: str,
+    key: str,
+    told: str,
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = _files(place)
+    output = [] if key == "output" else [f"output={place / 'out'}"]
+    given = [*probe.format(out=place / "out").split(" "), *SMALL, *output, "tracking=offline"]
+    line = refusal(given, capsys, monkeypatch)
+    assert key in line and told in line
+    assert _files(place) == before
 
 
 @pytest.mark.parametrize(("probe", "key"), some(OUTSIDE, 13))

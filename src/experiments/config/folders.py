@@ -7,8 +7,11 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.settings import Experiment, Tracking, TrackingMode
+from experiments.text import shortened
 
 _LONGEST = 250  # bytes of a file's name
+# Bytes of a folder's path: systems end at 1024 or 4096, and Python makes no 1000 folders in one go.
+_LONGEST_PATH = 800
 
 
 def folder_problems(
@@ -20,18 +23,20 @@ def folder_problems(
     """
     output = Path(experiment.output)
     if fault := _fault(output):
-        yield f"output={output}: {fault}."
+        yield f"output={_told(output)}: {fault}."
         return
     key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
     folder = Path(hydra.sweep.dir if multirun else hydra.run.dir)
     silent = experiment.tracking.mode is TrackingMode.none
     if fault := _fault(folder):
-        yield f"{key}={folder}: {fault}."
+        yield f"{key}={_told(folder)}: {fault}."
     elif silent and multirun:
         if folder.exists() or not (folder == scratch or is_below(folder, output)):
-            yield f"{key}={folder}: tracking=none removes it after the sweep; leave it as it is."
+            wanted = "tracking=none removes it after the sweep; leave it as it is"
+            yield f"{key}={_told(folder)}: {wanted}."
     elif not is_below(folder, output) and not (silent and _keeps_nothing(hydra, folder)):
-        yield f"{key}={folder} is not below output={output}; everything written must be."
+        below = f"is not below output={_told(output)}; everything written must be"
+        yield f"{key}={_told(folder)} {below}."
 
 
 def tracking_problems(tracking: Tracking) -> Iterator[str]:
@@ -41,12 +46,13 @@ def tracking_problems(tracking: Tracking) -> Iterator[str]:
         if text is None or (text.strip() and text.isprintable() and len(text) <= _LONGEST):
             continue
         wanted = f"one printable line of at most {_LONGEST} characters"
-        yield f"tracking.{key}={text}: must be {wanted}."
+        yield f"tracking.{key}={_told(text)}: must be {wanted}."
     # MLflow keeps an experiment's artifacts in a folder of this name.
     parts = tracking.experiment.split("/")
     long = any(len(os.fsencode(part)) > _LONGEST for part in parts)
     if long or any(part.strip() in ("", ".", "..") for part in parts) or "\\" in "".join(parts):
-        yield f"tracking.experiment={tracking.experiment}: must be usable as a folder's name."
+        told = _told(tracking.experiment)
+        yield f"tracking.experiment={told}: must be usable as a folder's name."
 
 
 def _keeps_nothing(hydra: DictConfig, folder: Path) -> bool:
@@ -68,6 +74,10 @@ def is_below(folder: Path, output: Path) -> bool:
     return inner != outer and os.path.commonpath([inner, outer]) == outer
 
 
+def _told(value: Path | str) -> str:
+    return shortened(str(value), 150)  # so that a line still says why
+
+
 def _fault(folder: Path) -> str | None:
     """Say why there can be no such folder."""
     try:
@@ -79,5 +89,7 @@ def _fault(folder: Path) -> str | None:
     if "${" in str(folder):
         return "Hydra would take ${ for a reference"
     whole = folder.absolute()
+    if len(os.fsencode(whole)) > _LONGEST_PATH:
+        return f"a folder's whole path has at most {_LONGEST_PATH} bytes"
     there = next(path for path in (whole, *whole.parents) if os.path.lexists(path))
-    return None if there.is_dir() else f"{there} is no folder"
+    return None if there.is_dir() else f"{_told(there)} is no folder"

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from experiments.errors import options
+from experiments.text import shortened
 
 _COMMON = {"class", "level", "formatter"}
 HANDLERS = {
@@ -15,7 +16,7 @@ HANDLERS = {
     "logging.NullHandler": _COMMON,
 }
 _LOG_FILE = re.compile(
-    r"\$\{hydra[.:]runtime\.output_dir\}/([\w-]|\.(?!\.)|\$\{hydra\.job\.name\})+\.log"
+    r"\$\{hydra[.:]runtime\.output_dir\}/([\w-]|\.(?!\.)|\$\{hydra\.job\.name\}){1,60}\.log"
 )
 _LEVELS = {"CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET"}
 _STREAMS = {"ext://sys.stdout", "ext://sys.stderr"}
@@ -71,7 +72,7 @@ def _handler(entry: Mapping[str, Any], formatters: Mapping[str, Any]) -> str | N
     if wrong := entry.keys() - HANDLERS[cls]:
         return f"{min(wrong, key=str)}: {options(str(min(wrong, key=str)), HANDLERS[cls])}"
     if cls == "logging.FileHandler" and not _LOG_FILE.fullmatch(file):
-        return f"filename={file}: must be ${{hydra.runtime.output_dir}}/NAME.log."
+        return f"filename={shortened(file, 99)}: must be ${{hydra.runtime.output_dir}}/NAME.log."
     given: dict[str, tuple[Any, set[Any]]] = {
         "level": (str(entry.get("level") or "INFO"), _LEVELS),
         "formatter": (entry.get("formatter"), {None, *formatters}),

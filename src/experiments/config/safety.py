@@ -38,10 +38,10 @@ _MAY_REFER = re.compile(
 _PARTS = ("run", "sweep", "launcher", "sweeper", "job", "overrides", "callbacks",
           "hydra_logging", "job_logging")  # fmt: skip
 _SPECIAL = re.compile(r"_\w+_")  # keys by which Hydra makes objects
-_SUBFOLDER = re.compile(r"([\w=,+-]|\.(?!\.)|\$\{hydra[.:]job\.(num|id)\})+")
+_SUBFOLDER = re.compile(r"([\w=,+-]|\.(?!\.)|\$\{hydra[.:]job\.(num|id)\}){1,60}")
 # Where launchers write, which has to be below the sweep's folder.
 _FOLDERS = {"submitit_folder": "${hydra.sweep.dir}/.submitit/%j", "temp_folder": None}
-_NAME = re.compile(r"[\w-][\w.-]{0,99}")
+_NAME = re.compile(r"[\w-][\w.-]{0,59}")  # a file's name, in bytes that are four times as many
 
 
 def dangers(cfg: DictConfig, lines: Sequence[str]) -> Iterator[str]:
@@ -126,9 +126,10 @@ def _malformed(hydra: Mapping[str, Any]) -> Iterator[str]:
     if hydra.get("output_subdir") not in (None, ".hydra"):
         yield f"hydra.output_subdir={hydra['output_subdir']}: must be .hydra or null."
     if not _NAME.fullmatch(str(name)):
-        yield f"hydra.job.name={name}: must be a plain file name."
+        told = shortened(str(name), 99)
+        yield f"hydra.job.name={told}: must be a plain file name of at most 60 letters."
     if not _SUBFOLDER.fullmatch(str(folder)):
-        number = "${hydra.job.num}"
-        yield f"hydra.sweep.subdir={folder}: must be a plain file name; {number} may be in it."
+        wanted = "must be a plain file name of at most 60 letters; ${hydra.job.num} may be in it"
+        yield f"hydra.sweep.subdir={shortened(str(folder), 99)}: {wanted}."
     if not isinstance(verbose, (bool, str)) and not logs.is_names(verbose):
         yield f"hydra.verbose={verbose}: must be true, false or a list of loggers."
