@@ -48,6 +48,10 @@ class StorageError(ExperimentError):
     status = 5
 
 
+class FullError(StorageError):
+    """A disk that takes nothing more, which stops whatever else would write to it."""
+
+
 class CaptureError(ExperimentError):
     """A program that cannot be captured or compiled whole; the run goes on without it."""
 
@@ -65,7 +69,8 @@ def explained(error: Exception) -> Exception:
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and error.errno in _STORAGE | {errno.EACCES, errno.EPERM}:
         where = error.filename or "The run's folder"
-        return StorageError(f"{where} cannot be written: {error.strerror}.")
+        kind = FullError if error.errno in _STORAGE else StorageError
+        return kind(f"{where} cannot be written: {error.strerror}.")
     if is_out_of_memory(error):
         return ExperimentError(f"Out of memory; a smaller batch_size needs less. ({text[:200]})")
     return error
@@ -81,8 +86,11 @@ def without_exit() -> Iterator[None]:
     """Raise what would end Python, as a plugin may by `sys.exit`, as an error of its run."""
     try:
         yield
-    except SystemExit as error:
-        told = RuntimeError(f"sys.exit({error.code!r}) was called")
+    except (Exception, Interrupted, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        call = f"sys.exit({error.code!r}) was called" if isinstance(error, SystemExit) else ""
+        told = RuntimeError(call or f"{type(error).__name__}: {error}")
         raise told.with_traceback(error.__traceback__) from None
 
 

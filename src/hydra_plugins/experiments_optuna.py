@@ -64,7 +64,7 @@ class OptunaSweeper(Sweeper):
         if "://" in (storage := self.settings.storage or ""):
             raise ConfigError(f"hydra.sweeper.storage={storage}: give the path of a file.")
         self._parser = OverridesParser.create(config_loader=hydra_context.config_loader)
-        self._base = config
+        self._base, self._basis = config, str(getattr(task_function, "basis", ""))
         self._repeats = int(OmegaConf.select(config, "repeats", default=1))
         from experiments.sweeps.launch import Launch
 
@@ -96,6 +96,7 @@ class OptunaSweeper(Sweeper):
         self, study: Study, trials: Sequence[Trial], base: Sequence[str]
     ) -> dict[int, Result]:
         """Launch a batch's jobs, of which `base` is the same, and tell the study of it."""
+        from experiments.runs.result import Status
         from experiments.sweeps.jobs import repeated
 
         repeats, seed = self._repeats, int(OmegaConf.select(self._base, "seed", default=0))
@@ -110,7 +111,9 @@ class OptunaSweeper(Sweeper):
         if known := [one for one in results if math.isfinite(one.value)]:
             study.decide(higher_is_better=known[0].higher_is_better)
         for place, trial in enumerate(trials):
-            study.tell(trial, *combined(results[place * repeats : (place + 1) * repeats]))
+            value, status = combined(results[place * repeats : (place + 1) * repeats])
+            if status != Status.unfinished:  # else it is asked for again when the study goes on
+                study.tell(trial, value, status)
         return done
 
     def _check(self, space: Space) -> None:
@@ -127,11 +130,8 @@ class OptunaSweeper(Sweeper):
         from experiments.sweeps.search.study import Study
 
         settings = self.settings
-        about = {
-            key: line.partition("=")[2]
-            for key, line in fixed.items()
-            if decided_by(key) is not Decides.place
-        }
+        about = {k: line.partition("=")[2] for k, line in fixed.items() if _matters(k)}
+        about["code and data"] = self._basis
         mode = OmegaConf.select(self._base, "tracking.mode")
         silent = getattr(mode, "name", mode) == "none"  # such a sweep keeps nothing
         file = None if silent else settings.storage
@@ -145,10 +145,15 @@ class OptunaSweeper(Sweeper):
         chosen: dict[str, Any] = OmegaConf.select(self._base, "hydra.runtime.choices", default={})
         told: list[Any] = [{key: str(axis) for key, axis in space.items()}, about]
         for tree in (config, chosen):
-            told.append({k: tree[k] for k in tree if decided_by(k) is not Decides.place})
+            told.append({k: tree[k] for k in tree if _matters(k)})
         told += [self.settings.sampler.value, self.settings.seed, str(self.settings.direction)]
         text = json.dumps(told, sort_keys=True, default=str)
         return f"{' '.join(space)[:100]} {hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _matters(key: str) -> bool:
+    """Say whether a setting makes another study."""
+    return decided_by(key) is not Decides.place and key != "resume_changed"
 
 
 def summary(study: Study) -> str:

@@ -1,5 +1,8 @@
 """What is changed of the process within is as it was before, whatever ended it."""
 
+import gc
+import io
+import logging
 import os
 import random
 import sys
@@ -47,6 +50,11 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     ),
     "path": (lambda: list(sys.path), lambda: sys.path.insert(0, "/")),
     "warnings": (lambda: list(warnings.filters), lambda: warnings.simplefilter("ignore")),
+    "output": (lambda: sys.stdout, lambda: setattr(sys, "stdout", io.StringIO())),
+    "logging": (lambda: logging.root.manager.disable, lambda: logging.disable(logging.ERROR)),
+    "NumPy's errors": (np.geterr, lambda: np.seterr(all="ignore")),
+    "recursion": (sys.getrecursionlimit, lambda: sys.setrecursionlimit(5000)),
+    "garbage": (gc.isenabled, gc.disable),
     "torch's numbers": (lambda: torch.get_rng_state().tolist(), lambda: torch.rand(1)),
     "NumPy's numbers": (lambda: np.random.get_state()[2], lambda: np.random.rand(1)),
     "Python's numbers": (random.getstate, random.random),

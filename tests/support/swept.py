@@ -35,3 +35,21 @@ def plugin(tmp_path: Path, name: str, code: str) -> str:
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.py").write_text(code)
     return f"plugin_path=[{folder}]"
+
+
+FAILING = '''
+from pathlib import Path
+from torch import Tensor, nn
+from experiments import DataSpec, Model, register
+
+@register("failing")
+class Failing(Model):
+    """Fails where its width is 13."""
+
+    width: int = 4
+
+    def build(self, spec: DataSpec) -> nn.Module:
+        if self.width == 13 and not Path(__file__).with_name("mended").exists():
+            raise ZeroDivisionError("on purpose")
+        return nn.Sequential(nn.Flatten(), nn.Linear(spec.features, spec.outputs))
+'''

@@ -13,7 +13,7 @@ import pytest
 import scenes
 from composed import ROOT
 from matplotlib.figure import Figure
-from swept import FOUR, result, sweep
+from swept import FAILING, FOUR, MLP, plugin, result, sweep
 
 from experiments.cli import main
 from experiments.process import signals
@@ -23,6 +23,7 @@ from experiments.runs.folder import Folder
 from experiments.settings import Experiment
 from experiments.training import resume
 from experiments.training.group import Ended
+from experiments.training.judge import judging
 from experiments.training.loop import Step
 from experiments.training.train import Training
 
@@ -257,3 +258,96 @@ def test_a_sweep_that_is_stopped_while_its_page_is_drawn_has_its_best_once(
     assert Folder(folder).end == "FINISHED"
     best = min(Folder(folder / job).result.value for job in "01")
     assert Folder(folder).series("best/val/mae") == [(2, best)]
+
+
+SEARCH = ["hydra/sweeper=optuna", "hydra.sweeper.sampler=grid"]
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_search_that_a_failure_stops_goes_on_once_it_is_mended(tmp_path: Path) -> None:
+    quick = [*MLP[:3], "model=failing", plugin(tmp_path, "failing", FAILING), "optimizer.lr=0.1"]
+    wanted = [*SEARCH, "hydra.sweeper.batch=1", "model.width=4,5,13,6", "on_error=stop"]
+    folder = sweep(tmp_path / "runs", *wanted, quick=quick, status=1)
+    assert sweep(tmp_path / "runs", *wanted, quick=quick, status=1) == folder
+    (tmp_path / "plugins" / "mended").touch()
+    assert sweep(tmp_path / "runs", *wanted, quick=quick) == folder
+    assert len(found(tmp_path / "runs")) == 4
+    ended = [job.settings["model.width"] for job in map(Folder, folder.glob("[0-9]"))
+             if job.status == "finished"]  # fmt: skip
+    assert sorted(ended) == [4, 5, 6, 13]
+
+
+def test_a_study_is_of_its_code_and_data(
+    tmp_path: Path, interrupt: Interrupt, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    wanted = [*SEARCH, "dataset.task=regression", "seed=1,2", table(tmp_path / "table.csv", 1.5)]
+    interrupt(0)
+    first = sweep(runs, *wanted, quick=TABLE, status=143)
+    table(tmp_path / "table.csv", 2.5)
+    assert sweep(runs, *wanted, "resume_changed=true", quick=TABLE) == first
+    table(tmp_path / "table.csv", 3.5)
+    capsys.readouterr()
+    second = sweep(runs, *wanted, quick=TABLE)
+    assert "trials of this study are there" not in capsys.readouterr().out
+    assert [Folder(second / job).status for job in "01"] == ["finished", "finished"]
+    third = sweep(runs, *wanted, quick=TABLE)
+    assert not list(third.glob("*/result.json"))  # as nothing is left to try
+
+
+def test_reused_jobs_keep_their_numbers_when_a_search_goes_on(
+    tmp_path: Path, interrupt: Interrupt
+) -> None:
+    sweep(tmp_path, "seed=1,2")
+    wanted = [*SEARCH, "hydra.sweeper.batch=2", "seed=1,2,3,4,5", "reuse=true"]
+    interrupt(0)
+    cut = sweep(tmp_path, *wanted, status=143)
+    assert sweep(tmp_path, *wanted) == cut
+    with (cut / "leaderboard.csv").open() as file:
+        assert sorted(row["seed"] for row in csv.DictReader(file)) == list("12345")
+
+
+def test_what_was_changed_midway_is_not_reused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [*scenes.QUICK, *MLP, "seed=1", f"output={tmp_path}"]
+    assert main.command(ROOT, [*lines, "epochs=1", f"hydra.run.dir={tmp_path / 'one'}"]) == 0
+    again = ["resume=one", "epochs=3", "resume_changed=true", f"output={tmp_path}"]
+    assert main.command(ROOT, again) == 0
+    sweep(tmp_path, "seed=1,2", "epochs=1", "reuse=true")
+    assert "there already" not in capsys.readouterr().out
+
+
+def test_no_job_of_several_with_the_same_settings_is_left_behind(
+    tmp_path: Path, interrupt: Interrupt
+) -> None:
+    wanted = ["hydra/sweeper=optuna", "hydra.sweeper.sampler=random", "hydra.sweeper.n_trials=6",
+              "hydra.sweeper.batch=6", "batch_size=20,30"]  # fmt: skip
+    interrupt(1)
+    cut = sweep(tmp_path, *wanted, status=143)
+    assert sweep(tmp_path, *wanted) == cut
+    assert [Folder(path).status for path in sorted(cut.glob("[0-9]"))] == ["finished"] * 6
+
+
+def test_a_sweep_one_of_whose_jobs_still_trains_is_left_alone(
+    tmp_path: Path, interrupt: Interrupt, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupt(0)
+    folder = sweep(tmp_path, "seed=1,2", status=143)
+    with closing(journal.Journal(folder / "1", resume=True)):
+        sweep(tmp_path, "seed=1,2", status=2)
+    assert "another process trains its job 1" in capsys.readouterr().err
+    assert sweep(tmp_path, "seed=1,2") == folder
+
+
+def test_who_judges_a_job_that_goes_on_sees_its_earlier_evaluations(
+    tmp_path: Path, interrupt: Interrupt
+) -> None:
+    seen: list[tuple[int, int]] = []
+    wanted = ["seed=1,2", "epochs=3", "evaluate.unit=step", "evaluate.every=1"]
+    interrupt(0)
+    sweep(tmp_path, *wanted, status=143)
+    with judging(lambda job, step, _: bool(seen.append((job, step)))):
+        sweep(tmp_path, *wanted)
+    steps = max(step for _, step in seen)
+    assert sorted(seen) == [(job, step) for job in range(2) for step in range(1, steps + 1)]

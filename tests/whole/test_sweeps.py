@@ -11,7 +11,7 @@ import scenes
 import torch
 from composed import ROOT
 from matplotlib.figure import Figure
-from swept import FOUR, MLP, plugin, result, sweep
+from swept import FAILING, FOUR, MLP, plugin, result, sweep
 
 from experiments import tensorfile
 from experiments.cli import main
@@ -190,28 +190,10 @@ def test_where_a_failure_stops_the_sweep_every_job_has_to_compose(tmp_path: Path
     assert not list(tmp_path.glob("*-sweep"))
 
 
-MODEL = '''
-from pathlib import Path
-from torch import Tensor, nn
-from experiments import DataSpec, Model, register
-
-@register("failing")
-class Failing(Model):
-    """Fails where its width is 13."""
-
-    width: int = 4
-
-    def build(self, spec: DataSpec) -> nn.Module:
-        if self.width == 13 and not Path(__file__).with_name("mended").exists():
-            raise ZeroDivisionError("on purpose")
-        return nn.Sequential(nn.Flatten(), nn.Linear(spec.features, spec.outputs))
-'''
-
-
 def test_a_sweep_goes_on_after_a_failure_or_stops_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = plugin(tmp_path, "failing", MODEL)
+    own = plugin(tmp_path, "failing", FAILING)
     quick = [*MLP[:3], "model=failing", own]
     wanted = ["model.width=13,4", "optimizer.lr=0.1,0.2"]
     sweep(tmp_path / "on", *wanted, status=1, quick=quick)
@@ -286,20 +268,22 @@ class Picky(Model):
             WAYS[self.way]()
         return nn.Sequential(nn.Flatten(), nn.Linear(spec.features, spec.outputs))
 
-def fail(error: Exception) -> None:
+def fail(error: BaseException) -> None:
     raise error
 
 WAYS = {
     "value": lambda: fail(ValueError("not of 3")),
     "other": lambda: fail(ArithmeticError("not of 3")),
     "exit": lambda: sys.exit("not of 3"),
+    "access": lambda: fail(PermissionError(13, "not of 3")),
+    "base": lambda: fail(BaseException("not of 3")),
 }
 '''
 
 
 @pytest.mark.usefixtures("own_registry")
 @pytest.mark.parametrize("probe", [True, False])
-@pytest.mark.parametrize("way", ["value", "other", "exit"])
+@pytest.mark.parametrize("way", ["value", "other", "exit", "access", "base"])
 def test_a_lane_that_cannot_be_built_fails_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str, probe: bool
 ) -> None:

@@ -1,5 +1,6 @@
 """What a command asks for, composed, checked and carried out."""
 
+import itertools
 import logging
 import os
 import secrets
@@ -12,7 +13,7 @@ from hydra.core.utils import run_job
 from omegaconf import DictConfig
 
 from experiments.api.outcome import Multiple, Single
-from experiments.config import compose, consent, sources
+from experiments.config import compose, consent, safety, sources
 from experiments.errors import (
     ConfigError,
     ExperimentError,
@@ -30,7 +31,7 @@ from experiments.runs.provenance import Identity
 from experiments.runs.result import Result
 from experiments.runs.tracker import InMemory, Tracker
 from experiments.settings import Decides, Experiment, TrackingMode, decided_by
-from experiments.sweeps import console, interrupted, whole
+from experiments.sweeps import console, interrupted, library, whole
 from experiments.sweeps import plan as plans
 from experiments.sweeps.plan import Plan
 from experiments.sweeps.task import Task
@@ -160,6 +161,7 @@ class Command:
             folder=folder,
             varied=self.plan.varied,
             stops=experiment.on_error.name == "stop",
+            basis=self._basis() if self._is_tracked else "",
             reuse=Path(experiment.output) if experiment.reuse else None,
         )
         done = Multiple(folder, task.failures, kept=self._is_tracked)
@@ -172,6 +174,13 @@ class Command:
         finally:
             console.failures(task.failures, len(task.jobs))
         return done
+
+    def _basis(self) -> str:
+        """Return of a search what its study depends on beside its settings."""
+        if self.plan.config.hydra.sweeper._target_ not in safety.SAMPLING:
+            return ""
+        lines = itertools.chain.from_iterable(self.plan.jobs)
+        return library.basis(self.plan.experiment, lines)
 
     @property
     def _is_tracked(self) -> bool:

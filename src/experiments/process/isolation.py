@@ -1,5 +1,7 @@
 """What plugins may change of the process that they run in, and the way back from it."""
 
+import gc
+import logging
 import os
 import random
 import sys
@@ -7,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -93,6 +95,10 @@ def _set_path(value: list[str]) -> None:
     sys.path[:] = value
 
 
+def _set_output(value: tuple[TextIO, TextIO]) -> None:
+    sys.stdout, sys.stderr = value
+
+
 def _set_filters(value: list[Any]) -> None:
     warnings.filters[:] = value  # type: ignore[index]  # a list in truth
 
@@ -112,6 +118,11 @@ _SETTINGS: list[_Pair] = [
     (lambda: dict(os.environ), _set_environment),
     (lambda: list(sys.path), _set_path),
     (lambda: list(warnings.filters), _set_filters),
+    (lambda: (sys.stdout, sys.stderr), _set_output),
+    (lambda: logging.root.manager.disable, logging.disable),
+    (np.geterr, lambda value: np.seterr(**value)),
+    (sys.getrecursionlimit, sys.setrecursionlimit),
+    (gc.isenabled, lambda value: gc.enable() if value else gc.disable()),
 ]
 _STREAMS: list[_Pair] = [
     (torch.get_rng_state, torch.set_rng_state),

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,10 @@ from typing import Any
 from experiments import tensorfile
 from experiments.errors import ConfigError, DataError
 from experiments.plugin.description import flatten
+from experiments.process.secrecy import clean
 from experiments.runs import checkpoints, enclosure, journal
 from experiments.runs.checkpoints import Content
-from experiments.runs.events import Event
+from experiments.runs.events import Event, each, is_id, is_text
 from experiments.runs.result import FILE, MOST, NONE, Result, Status
 
 REUSED = "reused.json"  # in the folder of a job, the run whose result stands for it
@@ -95,19 +96,30 @@ class Folder:
     @property
     def source(self) -> "Folder":
         """The folder of the run whose result stands for this one; mostly it is this one."""
-        if self.exists:
-            return self
-        try:
-            facts = json.loads(enclosure.text_of(self.path / REUSED, _LONGEST))
-            return Folder(Path(facts["folder"]))
-        except (OSError, DataError, ValueError, TypeError, KeyError, RecursionError):
-            return self
+        facts = {} if self.exists else self._reused()
+        return Folder(Path(facts["folder"])) if facts else self
 
-    def reuse(self, other: "Folder") -> None:
+    @property
+    def job(self) -> Mapping[str, Any]:
+        """Our id of the run and its `overrides`; raises ConfigError where there is none.
+
+        A job has them too for which another run stands.
+        """
+        return ({} if self.exists else self._reused()) or self.start
+
+    def reuse(self, other: "Folder", run_id: str, overrides: Sequence[str]) -> None:
         """Refer from this folder, which is made, to the run whose result stands for it."""
         self.path.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"folder": str(other.path.resolve())})
-        (self.path / REUSED).write_text(text, encoding="utf-8")
+        facts = {"folder": str(other.path.resolve()), "run_id": run_id, "overrides": overrides}
+        (self.path / REUSED).write_text(json.dumps(clean(facts)), encoding="utf-8")
+
+    def _reused(self) -> dict[str, Any]:
+        checks = {"folder": is_text, "run_id": is_id, "overrides": each(is_text)}
+        try:
+            facts = json.loads(enclosure.text_of(self.path / REUSED, _LONGEST))
+            return facts if all(check(facts[name]) for name, check in checks.items()) else {}
+        except (OSError, DataError, ValueError, TypeError, KeyError, RecursionError):
+            return {}
 
 
 def end_of(events: Iterator[Event]) -> str | None:

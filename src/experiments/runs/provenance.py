@@ -71,12 +71,15 @@ def origin(experiment: Experiment) -> dict[str, str]:
         "torch": version("torch"),
         "code of experiments": _own_code(),
         **{
-            f"code of {registry.kind_of(plugin)}={registry.name_of(plugin)}": _digest(
-                [registry.code_of(plugin)]
-            )
+            f"code of {registry.kind_of(plugin)}={registry.name_of(plugin)}": plugin_code(plugin)
             for plugin in _plugins(experiment)
         },
     }
+
+
+def plugin_code(plugin: type[Plugin]) -> str:
+    """Return a digest of a plugin's code."""
+    return _digest([registry.code_of(plugin)])
 
 
 def dataset_event(splits: Splits, name: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A sweep of the same command that was interrupted, and whether it can go on as it was."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from experiments.runs.folder import Folder, runs_in
 from experiments.settings import TrackingMode
 from experiments.sweeps import groups, library
 from experiments.sweeps.jobs import digest, identifying
+from experiments.sweeps.library import Begun
 from experiments.sweeps.plan import JOB, Plan
 from experiments.training.resume import differences
 
@@ -29,8 +31,7 @@ def unfinished(plan: Plan, overrides: Sequence[str], root: Path, name: str) -> P
     holds another sweep, and DataError where links lead out of what is found.
     """
     config, here = config_of(overrides, plan), Folder(plan.folder)
-    is_named = here.exists
-    found = here if is_named else _found(plan, config)
+    found = here if here.exists else _found(plan, config)
     if found is None or found.is_held:
         return None
     enclosure.check_plain(found.path)
@@ -38,16 +39,18 @@ def unfinished(plan: Plan, overrides: Sequence[str], root: Path, name: str) -> P
         changes = "its jobs are others now"
     elif found.end not in (None, "KILLED"):
         return None
-    elif changes := _changes(found, plan, root, name):
-        changes += "; resume_changed=true goes on all the same, and records that"
-    if is_other and is_named:
+    else:
+        changes = _changes(found, plan, root, name)
+    if not changes:
+        print(f"goes on with the sweep in {found.path}, which was interrupted", flush=True)
+        return found.path
+    if here.exists and is_other:
         raise ConfigError(f"The folder {found.path} is that of another sweep; name another.")
-    if changes and is_named:
+    if here.exists:
         raise ConfigError(f"The sweep in {found.path} cannot go on: {changes}.")
-    told = "begins a new sweep, instead of" if changes else "goes on with"
-    why = f": {changes}" if changes else ""
-    print(f"{told} the sweep in {found.path}, which was interrupted{why}", flush=True)
-    return None if changes else found.path
+    told = f"begins a new sweep, instead of the one in {found.path}, which was interrupted"
+    print(f"{told}: {changes}", flush=True)
+    return None
 
 
 def _found(plan: Plan, config: Mapping[str, str]) -> Folder | None:
@@ -66,37 +69,44 @@ def _found(plan: Plan, config: Mapping[str, str]) -> Folder | None:
 
 def _changes(sweep: Folder, plan: Plan, root: Path, name: str) -> str:
     """Say in what the jobs of a sweep that have begun are no longer those of its command."""
+    jobs = library.begun(sweep.path, sweep.start["run_id"])
+    for number, job in jobs.items():
+        if job.folder.exists and job.folder.is_held:
+            raise ConfigError(
+                f"The sweep in {sweep.path} is busy: another process trains its job {number}; "
+                "wait until that has ended."
+            )
     if plan.experiment.resume_changed:
         return ""
     with initialize_config_dir(str(root / "conf"), version_base="1.3", job_name=JOB):
-        first = next(_all_changes(sweep, plan, name), None)
-    return first or ""
+        found = next(_all_changes(jobs, plan, name), None)
+    more = "; resume_changed=true goes on all the same, and records that"
+    return found + more if found else ""
 
 
-def _all_changes(sweep: Folder, plan: Plan, name: str) -> Iterator[str]:
-    begun = library.begun(sweep.path, sweep.start["run_id"])
-    jobs = [groups.Job(number, start["overrides"]) for number, (_, start) in begun.items()]
+def _all_changes(begun: Mapping[int, Begun], plan: Plan, name: str) -> Iterator[str]:
     known = {_unquoted(line) for job in plan.jobs for line in job}
     varied = plan.varied | {"seed"}  # which repeats give each job
-    for job in jobs:  # a journal may hold anything, which is not to be composed
+    for number, job in begun.items():  # a journal may hold anything, which is not to be composed
         for line in identifying(job.overrides):
             if _unquoted(line) not in known and not varied & groups.number(line).keys():
-                yield f"job {job.number}: {line} is none of this command's settings"
+                yield f"job {number}: {line} is none of this command's settings"
     hydra = compose.plain(plan.config.hydra.overrides.hydra)
     composer = compose.composer(lambda lines: compose.composed(name, [*hydra, *lines]))
+    jobs = [groups.Job(n, job.overrides) for n, job in begun.items() if job.folder.exists]
     found, wrong = groups.grouped(jobs, composer)
     for number, error in wrong.items():
         yield f"job {number}: {error}"
     digests = library.Digests()
     for together in found:
-        for job, experiment in zip(together.jobs, together.experiments, strict=True):
-            folder, start = begun[job.number]
-            for change in differences(start, experiment):
-                yield f"job {job.number}: {change}"
+        for own, experiment in zip(together.jobs, together.experiments, strict=True):
+            folder = begun[own.number].folder
+            for change in differences(folder.start, experiment):
+                yield f"job {own.number}: {change}"
             if folder.data not in (None, now := digests.of(experiment)):
-                yield f"job {job.number}: the data: {folder.data} then, {now} now"
+                yield f"job {own.number}: the data: {folder.data} then, {now} now"
 
 
 def _unquoted(line: str) -> str:
-    """Return a setting as a journal has it; a search quotes names that a command line need not."""
-    return str(clean(line)).replace("'", "").replace('"', "")
+    """Return a setting as a journal has it, however a search and a command line quote names."""
+    return re.sub(r"[\\'\"]", "", clean(line))

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from experiments.config import compose
 from experiments.config.safety import ALONE, LOCAL
-from experiments.errors import StorageError
+from experiments.errors import FullError
 from experiments.process.isolation import isolated
 from experiments.process.secrecy import clean
 from experiments.runs import journal
@@ -49,6 +49,14 @@ class Launch:
         self._task = replace(task, most=self._most, probe=bool(settings.get("probe", True)))
         self._config, self._loader = config, context.config_loader
         self._library = Library(task.reuse) if task.reuse is not None else None
+        begun = library.begun(task.folder, task.run_id)
+        self._new = (number for number in itertools.count() if number not in begun)
+        self._begun: dict[tuple[str, ...], list[int]] = {}  # jobs that nobody has asked for yet
+        # Of several with the same settings those that have not ended go on first: last in a list.
+        order = [(job.folder.source.status in library.OVER, n) for n, job in begun.items()]
+        for _, number in sorted(order, reverse=True):
+            own = tuple(identifying(begun[number].overrides))
+            self._begun.setdefault(own, []).append(number)
         loader: Any = launchers.Groups()
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=HydraContext(config_loader=loader, callbacks=context.callbacks),
@@ -71,14 +79,8 @@ class Launch:
 
         So a sweep that goes on gives no job the result of another.
         """
-        begun = library.begun(self._task.folder, self._task.run_id)
-        there: dict[tuple[str, ...], list[int]] = {}
-        for number in sorted(begun.keys() - self._task.jobs.keys(), reverse=True):
-            lines = begun[number][1]["overrides"]
-            there.setdefault(tuple(identifying(lines)), []).append(number)
-        new = (n for n in itertools.count() if n not in begun and n not in self._task.jobs)
-        known = (there.get(tuple(clean(identifying(lines)))) for lines in jobs)
-        numbers = [own.pop() if own else next(new) for own in known]
+        known = [self._begun.get(tuple(clean(identifying(lines))), []) for lines in jobs]
+        numbers = [own.pop() if own else next(self._new) for own in known]
         folders = self._folders(numbers)
         self._task.jobs.update({number: own.path.name for number, own in folders.items()})
         return numbers
@@ -86,7 +88,7 @@ class Launch:
     def __call__(self, jobs: Mapping[int, list[str]]) -> dict[int, Result]:
         """Run jobs, of which there are the overrides by number, and return how each ended.
 
-        Raises StorageError where a disk is full: the jobs that are left wait for room.
+        Raises FullError where a disk is full: the jobs that are left wait for room.
         """
         folders = self._folders(jobs)
         parts = self._divided(jobs, folders)
@@ -120,7 +122,7 @@ class Launch:
         else:
             returned = [job._return_value for job in done]
             self._task.seconds.extend(value for value in returned if isinstance(value, float))
-            self._task.full.extend(value for value in returned if isinstance(value, StorageError))
+            self._task.full.extend(value for value in returned if isinstance(value, FullError))
 
     def _result(self, number: int, folder: Folder, jobs: Mapping[int, list[str]]) -> Result:
         """Return how a job ended, as the disk says; one without an end has failed."""
@@ -190,8 +192,12 @@ class Launch:
                 continue
             if folder.result.status is Status.failed:
                 (folder.path / FILE).unlink()  # of a job that is begun anew
-            reuse = None if folder.exists or self._library is None else self._library.reuse
-            if reuse is None or not reuse(own, code, folder):
+            known = None
+            if self._library is not None and not folder.exists:
+                known = self._library.find(own, code)
+            if known is not None:
+                folder.reuse(known, self._task.id_of(job.number), job.overrides)
+            else:
                 left.append(place)
         return left
 

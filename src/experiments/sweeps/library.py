@@ -1,42 +1,49 @@
 """Results that are there: of a sweep's own jobs, and of other runs with the same settings."""
 
+import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments.errors import ConfigError
 from experiments.plugin import registry
 from experiments.plugin.description import describe
 from experiments.runs import provenance
-from experiments.runs.events import Event
 from experiments.runs.folder import Folder, all_below
 from experiments.runs.result import Result, Status
 from experiments.settings import Experiment
 from experiments.training.resume import settings_of
 from experiments.training.session import splits_for
 
-_OVER = (Status.finished, Status.pruned, Status.diverged)  # with a result that stays
+OVER = (Status.finished, Status.pruned, Status.diverged)  # with a result that stays
 
 
 def ended(folder: Folder, run_id: str | None = None) -> Result | None:
     """Return the result of a job, of this run if one is given, that ended, be it by diverging."""
-    if folder.status not in _OVER or run_id not in (None, folder.start["run_id"]):
+    if folder.status not in OVER or run_id not in (None, folder.start["run_id"]):
         return None
     return folder.result
 
 
-def begun(sweep: Path, run_id: str) -> dict[int, tuple[Folder, Event]]:
-    """Return the jobs of a sweep that have begun, by number, with their journals' first events."""
+class Begun(NamedTuple):
+    """A job of a sweep that has begun, or whose result is that of another run."""
+
+    folder: Folder
+    overrides: Sequence[str]
+
+
+def begun(sweep: Path, run_id: str) -> dict[int, Begun]:
+    """Return the jobs of a sweep that have begun, by number."""
     found = {}
     for path in sweep.iterdir():
-        with suppress(ConfigError, ValueError):
+        with suppress(ConfigError, ValueError, KeyError):
             folder = Folder(path)
-            parent, _, number = folder.start["run_id"].rpartition(".")
+            parent, _, number = folder.job["run_id"].rpartition(".")
             if parent == run_id:
-                found[int(number)] = folder, folder.start
+                found[int(number)] = Begun(folder, folder.job["overrides"])
     return found
 
 
@@ -56,6 +63,18 @@ class Digests:
         return self._known[key]
 
 
+def basis(experiment: Experiment, lines: Iterable[str]) -> str:
+    """Return a text for the code and data that the values of a search come from.
+
+    `lines` give settings the values that they have in turn, plugins among them.
+    """
+    told = provenance.origin(experiment) | {"data": Digests().of(experiment)}
+    for kind, _, name in (line.partition("=") for line in lines):
+        if kind in registry.KINDS and name in registry.plugins(kind):
+            told[f"{kind}={name}"] = provenance.plugin_code(registry.lookup(kind, name))
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+
+
 class Library:
     """The results of the runs below a folder, by their settings, code and versions."""
 
@@ -67,16 +86,17 @@ class Library:
                 start = folder.start
                 self._folders[_key_of(start["config"], start["origin"])].append(folder)
 
-    def reuse(self, experiment: Experiment, code: Mapping[str, str], folder: Folder) -> bool:
-        """Refer from a job's folder to the run whose result stands for it, if there is one.
+    def find(self, experiment: Experiment, code: Mapping[str, str]) -> Folder | None:
+        """Return the run whose result stands for that of an experiment, if there is one.
 
-        `code` is the `origin` of the experiment.
+        `code` is the `origin` of the experiment. What was allowed to change midway is of no use.
         """
         for found in reversed(self._folders.get(_key_of(describe(experiment), code), [])):
-            if ended(found) is not None and found.data == self._digests.of(experiment):
-                folder.reuse(found)
-                return True
-        return False
+            if ended(found) is None or found.data != self._digests.of(experiment):
+                continue
+            if not any("resumed.changed" in event.get("values", {}) for event in found.events()):
+                return found
+        return None
 
 
 def _key_of(config: Mapping[str, Any], origin: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.config import compose
-from experiments.errors import ConfigError, DivergedError, StorageError, explained
+from experiments.errors import ConfigError, DivergedError, FullError, explained
 from experiments.plugin import discovery
 from experiments.process import secrecy
 from experiments.process.isolation import isolated
@@ -55,12 +55,13 @@ class Task:
     folder: Path
     varied: frozenset[str]
     stops: bool  # after a job that has failed
+    basis: str  # of a search, its code and data
     reuse: Path | None  # the folder of the runs whose results are taken
     most: int = 1024  # runs that train together
     probe: bool = True
     failures: dict[int, str] = field(default_factory=dict)
     jobs: dict[int, str] = field(default_factory=dict)  # the names of their folders, by number
-    full: list[StorageError] = field(default_factory=list)
+    full: list[FullError] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)  # of training, of each group
     process: int = field(default_factory=os.getpid)
 
@@ -91,8 +92,8 @@ class Task:
         parts = probe.parts(experiments, self.most, probe=self.probe)
         seconds = sum(self._train([made[place] for place in some], files) for some in parts)
         self.seconds.append(seconds)
-        if self.full:  # to be told where the sweep was begun
-            raise self.full[0]
+        if self.full:
+            raise self.full[0]  # to where the sweep was begun
         return seconds
 
     @isolated()
@@ -111,9 +112,8 @@ class Task:
                     held.callback(runs[-1].tracker.close)  # a signal may come before it begins
             ended = held.enter_context(closing(execute(runs, self.root)))
             for run, outcome in ended:
-                number, seconds = run.identity.job, time.monotonic() - started
-                assert number is not None
-                self.tell(number, run.identity.overrides, outcome, seconds)
+                seconds = time.monotonic() - started
+                self.tell(run.identity.job or 0, run.identity.overrides, outcome, seconds)
                 trained = max(trained, outcome.seconds if isinstance(outcome, Result) else 0.0)
         return trained
 
@@ -134,7 +134,7 @@ class Task:
     @property
     def is_stopped(self) -> bool:
         """Whether no more jobs are to be run, as one has failed or a disk is full."""
-        found = (Folder(path.parent).result.status for path in self.folder.glob("*/result.json"))
+        found = (Folder(self.folder / name).result.status for name in self.jobs.values())
         failed = self.stops and (bool(self.failures) or Status.failed in found)
         return bool(self.full) or failed
 
@@ -146,7 +146,7 @@ class Task:
         if isinstance(outcome, Exception) and not isinstance(outcome, DivergedError):
             outcome = explained(outcome)
             self.failures[number] = f"{name}: {str(outcome) or type(outcome).__name__}"
-            self.full.extend([outcome] if isinstance(outcome, StorageError) else [])
+            self.full.extend([outcome] if isinstance(outcome, FullError) else [])
         console.outcome(f"#{number} {name}", outcome, seconds)
 
     def name_of(self, number: int, overrides: Sequence[str]) -> str:
@@ -171,8 +171,8 @@ class Task:
             group = json.loads(Path(cfg.lanes).read_text(encoding="utf-8"))
             return [_Job(**lane) for lane in group["lanes"]], group["overrides"]
         own: Any = HydraConfig.get()  # of a sweeper that makes no groups
-        name = Path(own.runtime.output_dir).name
-        return [_Job(own.job.num, compose.plain(own.overrides.task), {}, name)], None
+        lines, name = compose.plain(own.overrides.task), Path(own.runtime.output_dir).name
+        return [_Job(own.job.num, lines, {}, name)], None
 
     def _composed(
         self, cfg: DictConfig, overrides: Sequence[str] | None

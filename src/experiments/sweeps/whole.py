@@ -13,8 +13,9 @@ from experiments.errors import Interrupted, StorageError, explained
 from experiments.runs.folder import Folder
 from experiments.runs.journal import Journal
 from experiments.runs.provenance import Identity
+from experiments.runs.result import Status
 from experiments.settings import TrackingMode
-from experiments.sweeps import console, interrupted
+from experiments.sweeps import console, interrupted, library
 from experiments.sweeps.parent import Sweep
 from experiments.sweeps.plan import Plan
 from experiments.sweeps.task import Task
@@ -64,11 +65,20 @@ def _train(plan: Plan, task: Task, parent: Sweep, hurry: Callable[[], None]) -> 
         if told is error:
             raise
         raise told from error
-    for number, name in {} if task.is_stopped else task.jobs.items():
-        if not Folder(plan.folder / name).source.exists:
-            task.failures.setdefault(number, f"job {number}: its folder {name} is gone")
+    if not task.is_stopped:
+        _look_for_the_lost(plan, task)
     seconds = time.monotonic() - started
     hurry()
     # One that was stopped is not at its end: the same command goes on with it.
     parent.close("KILLED" if task.is_stopped else "FAILED" if task.failures else "FINISHED")
     return seconds
+
+
+def _look_for_the_lost(plan: Plan, task: Task) -> None:
+    """Let jobs have failed whose folders are gone, or that came to no end and nobody asked for."""
+    for number, name in task.jobs.items():
+        if not Folder(plan.folder / name).source.exists:
+            task.failures.setdefault(number, f"job {number}: its folder {name} is gone")
+    for number, (folder, _) in library.begun(plan.folder, task.run_id).items():
+        if number not in task.jobs and folder.source.status is Status.unfinished:
+            task.failures[number] = f"job {number}: it came to no end"

@@ -2,9 +2,10 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from experiments.errors import DivergedError
+from experiments.runs.events import Event
 from experiments.runs.result import Result, Status
 from experiments.runs.tracker import Tracker
 from experiments.settings import Experiment
@@ -68,6 +69,13 @@ class Record:
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
         self._log.info(f"epoch {epoch:<5.4g} step {t:<6}  {numbers}")
         return self.history.judge(t, values)
+
+    def replay(self, events: Iterable[Event]) -> None:
+        """Take the numbers that an earlier part of the run has left, and let the judge see them."""
+        self.history.replay(events)
+        if self._job is not None:
+            for step, value in self.history.curves.get(self.history.monitor, ()):
+                judge.is_given_up(self._job, step, value)
 
     def reason_to_stop(self, t: int) -> str | None:
         """Say why the last evaluation is a reason to end early, or None."""

@@ -239,7 +239,7 @@ def _go_on(run: Run, earlier: Earlier, lane: Lane, digest: str) -> None:
     earlier.check_data(digest, allowed=run.experiment.resume_changed)
     lane.content = earlier.content
     looked = run.step - len(earlier.content[0]["losses"]) if earlier.content else 0
-    lane.record.history.replay(earlier.before(run.step, looked))
+    lane.record.replay(earlier.before(run.step, looked))
     run.tracker.expect(run.step, looked)
     run.tracker.add("resume", step=run.step)
     run.tracker.add("tags", values=earlier.tags(run.step))
