@@ -29,14 +29,13 @@ HOSTILE = [
     "plugin_path=[{run}/code]",
     "++plugin_path=[{run}/code]",
     "tracking.uri=http://localhost:9",
-    "+tracking={uri:http://localhost:9}",
     "tracking.mode=mlflow",
     "hydra.output_subdir=x",
     "hydra.job_logging.handlers.file.filename={run}/../x",
     "+hydra.searchpath=[file://{run}]",
     "+model@_global_=mlp",
     "+model@tracking=mlp",
-    "model=../../../../../../../../..{run}/preset",
+    "schedule=../../../../../../../../..{run}/preset",
 ]
 
 
@@ -60,11 +59,16 @@ def stopped(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 def forge(run: Path, *more: str) -> None:
     """Let a run's journal say that its command had more settings; its code is hostile."""
     start, *rest = (event for event, _ in journal.read(run / journal.FILE))
-    start["overrides"] = [*scenes.QUICK, *OVERRIDES, *(line.format(run=run) for line in more)]
+    start["overrides"] = [*scenes.QUICK, *OVERRIDES, *(of(run, line) for line in more)]
     (run / journal.FILE).write_bytes(b"".join(map(events.encode, [start, *rest])))
     (run / "code").mkdir(exist_ok=True)
     (run / "code" / "evil.py").write_text(EVIL.format(canary=run.parent.parent / "canary"))
     (run / "preset.yaml").write_text(PRESET)
+
+
+def of(run: Path, line: str) -> str:
+    """Return a setting that names a run's folder."""
+    return line.replace("{run}", str(run))
 
 
 @pytest.mark.parametrize("setting", refusals.some(HOSTILE, 4))
@@ -82,7 +86,7 @@ def test_what_decides_about_code_and_places_is_not_taken_from_a_journal(
     arguments = [f"resume={wanted}", f"output={stopped.parent}", "tracking=offline", *own]
     told = refusals.refusal(arguments, capsys, monkeypatch)
     assert "journal of stopped alone cannot decide" in told
-    assert shlex.split(told.rpartition("command: ")[2]) == [setting.format(run=stopped)]
+    assert shlex.split(told.rpartition("command: ")[2]) == [of(stopped, setting)]
     assert {path: path.stat().st_mtime_ns for path in stopped.parent.parent.rglob("*")} == before
 
 
@@ -104,6 +108,16 @@ def test_a_run_goes_on_where_it_stands_without_another_word(stopped: Path) -> No
     )  # fmt: skip
     assert main.command(ROOT, [f"resume={stopped}"]) == 0
     assert Folder(stopped).end == "FINISHED"
+
+
+def test_what_the_command_says_of_a_group_is_all_that_is_read(
+    stopped: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = ["model=../nowhere", "+tracking={nonsense:1}"]
+    forge(stopped, *hostile)
+    told = refusals.refusal([f"resume={stopped}"], capsys, monkeypatch)
+    assert shlex.split(told.rpartition("command: ")[2]) == hostile
+    assert main.command(ROOT, [f"resume={stopped}", "model=mlp", "tracking=offline"]) == 0
 
 
 def test_what_conf_says_too_needs_no_word() -> None:

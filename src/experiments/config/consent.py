@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from experiments.errors import ConfigError
 from experiments.plugin.kinds import Dataset
@@ -117,7 +118,10 @@ def _holds(line: str, config: DictConfig) -> bool:
     key, choices = override.key_or_group, config.hydra.runtime.choices
     if override.is_delete() or override.package is not None:
         return False
-    found = choices[key] if key in choices else OmegaConf.select(config, key)
+    try:
+        found = choices[key] if key in choices else OmegaConf.select(config, key)
+    except OmegaConfBaseException:  # it refers to what only a run's own folder decides
+        return False
     return bool(clean(_plain(found)) == override.value())
 
 
