@@ -32,14 +32,16 @@ def test_a_password_is_nowhere(tmp_path: Path) -> None:
         process = uploads.started(uploads.train, *arguments, log=log, env=env)
         assert uploads.eventually(lambda: bool(uploads.uploaders(tmp_path)))
         lines = [" ".join(found.cmdline()) for found in psutil.process_iter() if alive(found)]
-        done = uploads.finished(process, log)
-    assert done.status == 0
-    (run,) = (tmp_path / "runs").iterdir()
-    assert (run / "uploader.log").read_text().count("does not answer") == 1
+        assert uploads.finished(process, log).status == 0
+        (run,) = (tmp_path / "runs").iterdir()
+        # The command does not wait until the uploader has loaded MLflow and asked the store.
+        told = run / "uploader.log"
+        assert uploads.eventually(lambda: told.exists() and told.stat().st_size > 0)
+    assert told.read_text().count("does not answer") == 1
     given = uploads.sync(run, "--uri", uri, log=tmp_path / "given")
     assert given.status == 1
-    told = "error: The store http://***@127.0.0.1:9 does not answer: Connection refused.\n"
-    assert given.err == told
+    refused = "error: The store http://***@127.0.0.1:9 does not answer: Connection refused.\n"
+    assert given.err == refused
     wrong = uploads.sync(run, "--uri", uri.replace(":9", ":x9"), log=tmp_path / "wrong")
     assert wrong.status == 2
     for secret in (PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD), USER):
