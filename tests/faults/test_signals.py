@@ -105,18 +105,18 @@ def _no_uploader_is_left(tmp_path: Path) -> Iterator[None]:
         yield
 
 
-def interrupted(ended: Ended, number: int, folder: Path | None = None) -> str:
-    """Check how an interrupted program ends, and return the command that it says goes on."""
+def interrupted(ended: Ended, number: int, folder: Path | None = None) -> list[str]:
+    """Check how an interrupted program ends, and return the settings that it says go on."""
     assert ended.status == 128 + number, ended
     name = signal.Signals(number).name
     hint = r"; go on with: python run\.py (.+)|; the same command goes on with what is missing"
     found = re.fullmatch(rf"interrupted by {name}({hint})?\n", ended.err)
     assert found, ended.err
     if folder is None:
-        return ""
+        return []
     assert found[2], ended.err
     assert programs.status_of(folder) == "KILLED"
-    return str(shlex.split(found[2])[0])
+    return shlex.split(found[2])
 
 
 def until_step(running: Running, output: Path, step: int) -> Path:
@@ -161,7 +161,7 @@ def test_at_any_step(
             checkpoints.newest(folder, run_id, (folder / journal.FILE).stat().st_size) is not None
         )
         if n % rounds(4, 2) == 0:
-            assert programs.run(again, log=tmp_path / "again").status == 0
+            assert programs.run(*again, log=tmp_path / "again").status == 0
             assert scenes.same(scenes.outcome(folder), expected)
     tell(record_property, seconds)
     assert max(seconds) < SOON
@@ -201,7 +201,7 @@ def test_while_evaluating(tmp_path: Path, arguments: tuple[str, ...], plugins: P
     again = interrupted(ended, signal.SIGTERM, folder)
     assert taken < SOON
     assert programs.reached(folder) == 11
-    assert programs.run(again, log=tmp_path / "again").status == 0
+    assert programs.run(*again, log=tmp_path / "again").status == 0
     expected = scenes.outcome(programs.only_run(tmp_path / "whole"))
     assert scenes.same(scenes.outcome(folder), expected)
 
@@ -219,7 +219,7 @@ def test_while_saving(tmp_path: Path, arguments: tuple[str, ...]) -> None:
         again = interrupted(ended, signal.SIGINT, folder)
         assert taken < SOON
         assert not list(parts.glob("*.part"))
-    assert programs.run(again, log=tmp_path / "again").status == 0
+    assert programs.run(*again, log=tmp_path / "again").status == 0
 
 
 @pytest.mark.whole
@@ -241,7 +241,7 @@ def test_while_drawing_figures(tmp_path: Path, arguments: tuple[str, ...]) -> No
     again = interrupted(ended, signal.SIGTERM, folder)
     assert taken < SOON
     few = len(list(folder.glob("figures/*.png")))
-    assert programs.run(again, log=tmp_path / "again").status == 0
+    assert programs.run(*again, log=tmp_path / "again").status == 0
     assert programs.status_of(folder) == "FINISHED"
     assert len(list(folder.glob("figures/*.png"))) > few
 
@@ -338,7 +338,7 @@ def test_a_whole_group_with_workers(
     again = interrupted(ended, number, folder)
     assert taken < SOON
     assert not psutil.wait_procs(children, timeout=1)[1]
-    assert programs.run(again, log=tmp_path / "again").status == 0
+    assert programs.run(*again, log=tmp_path / "again").status == 0
 
 
 @pytest.mark.whole
@@ -363,7 +363,7 @@ def test_a_sweep_ends_and_its_job_goes_on(tmp_path: Path, arguments: tuple[str, 
     assert taken < SOON
     folders = (job.parent, *(job.with_name(name) for name in "012"))
     assert [programs.status_of(folder) for folder in folders] == ["KILLED"] * 4  # of one group
-    output = f"output={tmp_path / 'runs'}"
-    again = programs.run(f"resume={job.parent.name}/1", output, log=tmp_path / "again")
+    *_, code, output = arguments  # no journal decides about these
+    again = programs.run(f"resume={job.parent.name}/1", code, output, log=tmp_path / "again")
     assert again.status == 0, again.err
     assert programs.status_of(job) == "FINISHED"
