@@ -30,9 +30,13 @@ def test_a_portion_that_waited_is_rested_after() -> None:
     assert rested(0.02) >= 0.02 * pace._REST * 0.9
 
 
+def test_a_rest_is_short_enough_to_be_done_in_time_among_others() -> None:
+    assert rested(0.2) < 2
+
+
 def test_a_rest_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "_LONGEST", 0.05)
-    assert 0.04 <= rested(0.02) < 0.3
+    assert 0.04 <= rested(0.2) < 0.35
 
 
 def test_a_portion_that_computed_goes_on_at_once() -> None:

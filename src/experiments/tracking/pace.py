@@ -3,7 +3,9 @@
 import threading
 import time
 
-_REST = 20.0  # how many times as long as a portion of work had to wait it is rested after it
+# Times as long as a portion of work had to wait it is rested after it. An upload among others that
+# compute takes at most three times as long as its fair share would, and so never starves.
+_REST = 2.0
 _LEAST = 0.005  # seconds waited that are worth a rest
 _LONGEST = 5.0  # seconds of a rest
 
