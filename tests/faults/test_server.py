@@ -26,6 +26,7 @@ WAIT = 5.0  # seconds that a command waits for an upload that is stuck: the defa
 # Beside the wait, a run evaluates, writes its files and checks that the uploader still runs.
 SLACK = 2.0
 STEPS = 4184
+BEGUN = 120.0  # seconds until an upload has begun, on a machine that is busy
 PAUSE = 0.001  # seconds after each step, so that there is time for a fault
 
 
@@ -220,7 +221,7 @@ def test_a_server_that_is_killed_and_started_again_later(
     tmp_path: Path, server: Server, baseline: float
 ) -> None:
     def fault(runs: Path) -> None:
-        assert uploads.eventually(lambda: has_begun(server.store, runs))
+        assert uploads.eventually(lambda: has_begun(server.store, runs), BEGUN)
         server.kill()
 
     with uploads.reaped(tmp_path):
@@ -241,7 +242,7 @@ def test_a_server_that_is_killed_and_started_again_at_once(
     restarts: list[threading.Thread] = []
 
     def fault(runs: Path) -> None:
-        assert uploads.eventually(lambda: has_begun(server.store, runs))
+        assert uploads.eventually(lambda: has_begun(server.store, runs), BEGUN)
         server.kill()
         restarts.append(threading.Thread(target=server.start))
         restarts[0].start()
@@ -278,7 +279,7 @@ def failing(between: Proxy, mode: str, seconds: float | None = None) -> Callable
     """Return a fault: once the uploader works the server goes wrong, for good or for a while."""
 
     def fault(_: Path) -> None:
-        assert uploads.eventually(lambda: between.requests > 10)
+        assert uploads.eventually(lambda: between.requests > 10, BEGUN)
         between.mode = mode
         if seconds is not None:
             threading.Timer(seconds, lambda: setattr(between, "mode", "pass")).start()
