@@ -123,8 +123,6 @@ class OptunaSweeper(Sweeper):
                 raise ConfigError(f"{key}={given}: hydra/sweeper=optuna has no use for it.")
         if self._repeats > 1 and "seed" in space:
             raise ConfigError(f"seed: with repeats={self._repeats} it cannot be varied as well.")
-        if "repeats" in space:
-            raise ConfigError("repeats: it is the same for all trials of a study.")
 
     def _study(self, space: Space, fixed: dict[str, str]) -> Study:
         from experiments.sweeps.search.study import Study

@@ -295,7 +295,7 @@ def test_what_varies_may_stand_in_a_file_and_the_command_line_wins(sweep: Sweep)
         (["lr=interval(0,1)"], {}, {"n_trials": 10**6}, "1000000 jobs; at most"),
         (["lr=interval(0,1)"], {}, {"sampler": "grid"}, "a grid needs a list of values"),
         (["seed=1,2"], {"repeats": 2}, {}, "seed: with repeats=2"),
-        (["repeats=1,2"], {}, {}, "repeats: it is the same for all"),
+        (["repeats=1,2"], {}, {}, "repeats=1,2: jobs of a sweep cannot differ in this"),
         (["a=1,2"], {"sweep": {"zip": ["a"]}}, {}, r"sweep.zip=\['a'\]: hydra/sweeper=optuna"),
     ],
 )
