@@ -184,6 +184,7 @@ def test_a_sweep_on_a_file_system_that_is_full(
     assert "goes on" in met
 
 
+@pytest.mark.whole
 def test_files_of_a_sweep_that_grow_no_further(
     tmp_path: Path, rounds: Callable[[int, int], int]
 ) -> None:
@@ -197,7 +198,9 @@ SEARCH = ["-m", *COMMAND, "optimizer.lr=interval(0.01,0.1)", "hydra/sweeper=optu
           "hydra.sweeper.n_trials=4", "hydra.sweeper.batch=2"]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", [SWEEP, SEARCH], ids=["sweep", "search"])
+@pytest.mark.parametrize(
+    "command", [pytest.param(SWEEP, marks=pytest.mark.whole), SEARCH], ids=["sweep", "search"]
+)
 def test_a_sweep_whose_folders_are_removed_meanwhile_says_so(
     command: list[str],
     tmp_path: Path,

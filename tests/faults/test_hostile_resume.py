@@ -10,7 +10,7 @@ import refusals
 import scenes
 from composed import ROOT, compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments import ConfigError
@@ -151,6 +151,7 @@ def test_a_run_s_folder_with_a_link_is_not_written_to(
     assert list(outside.iterdir()) == []
 
 
+@settings(max_examples=30)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
 def test_a_name_is_pasted_as_it_is(name: str) -> None:
     dataset = compose(OVERRIDES).dataset

@@ -188,6 +188,7 @@ def test_a_sweep_and_its_job_are_joined_though_the_upload_dies_in_between(
     assert found == uploads.select(store, "select run_uuid from runs where name = 'sweep'")
 
 
+@pytest.mark.whole
 def test_sync_takes_over_from_an_uploader_whose_server_is_dead(tmp_path: Path, store: Path) -> None:
     sweep, uri, log = tmp_path / "a sweep", f"sqlite:///{store}", tmp_path / "log"
     uploads.write_run(sweep)

@@ -74,9 +74,10 @@ def test_a_run_that_goes_on_has_no_end_yet(tmp_path: Path) -> None:
 def test_a_job_may_stand_for_a_run_elsewhere(tmp_path: Path) -> None:
     there, job = made(tmp_path / "there"), Folder(tmp_path / "sweep" / "0")
     assert job.source == job
-    job.reuse(there)
+    job.reuse(there, "sweep.0", ["seed=1"])
     assert not job.exists
     assert job.source.result == DONE
+    assert (job.job["run_id"], job.job["overrides"]) == ("sweep.0", ["seed=1"])
 
 
 def test_all_runs_below_are_found_and_copies_in_a_store_are_none(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def found(output: Path) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", ["tpe", pytest.param("random", marks=pytest.mark.whole)])
 def test_a_search_that_goes_on_gives_no_trial_the_result_of_another(
     tmp_path: Path, interrupt: Interrupt, sampler: str
 ) -> None:

@@ -190,6 +190,7 @@ def test_where_a_failure_stops_the_sweep_every_job_has_to_compose(tmp_path: Path
     assert not list(tmp_path.glob("*-sweep"))
 
 
+@pytest.mark.usefixtures("own_registry")
 def test_a_sweep_goes_on_after_a_failure_or_stops_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -282,8 +283,15 @@ WAYS = {
 
 
 @pytest.mark.usefixtures("own_registry")
-@pytest.mark.parametrize("probe", [True, False])
-@pytest.mark.parametrize("way", ["value", "other", "exit", "access", "base"])
+@pytest.mark.parametrize(
+    ("way", "probe"),
+    [
+        ("value", True),
+        ("exit", False),
+        *(pytest.param(way, True, marks=pytest.mark.whole) for way in ("other", "access", "base")),
+        pytest.param("other", False, marks=pytest.mark.whole),
+    ],
+)
 def test_a_lane_that_cannot_be_built_fails_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str, probe: bool
 ) -> None:
