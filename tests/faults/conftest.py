@@ -20,8 +20,13 @@ def _is_whole(config: pytest.Config) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests of this folder, and keep those of the whole list for `-m faults`."""
-    own = [item for item in items if item.path.is_relative_to(HERE)]
+    """Mark the tests of this folder, and keep those of the whole list for `-m faults`.
+
+    Tests of other folders may be of the list too.
+    """
+    own = [
+        item for item in items if item.path.is_relative_to(HERE) or item.get_closest_marker("whole")
+    ]
     for item in own:
         item.add_marker("faults")
     if _is_whole(config):
