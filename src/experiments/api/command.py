@@ -1,7 +1,6 @@
 """What a command asks for, composed, checked and carried out."""
 
 import itertools
-import logging
 import os
 import secrets
 import time
@@ -40,8 +39,6 @@ from experiments.training import resume
 from experiments.training.resume import Earlier
 from experiments.training.run import Run, execute
 from experiments.training.session import Session, prepare
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +186,16 @@ class Command:
 
 @isolated()
 def _rehearse(experiment: Experiment) -> None:
-    """Raise ConfigError or DataError for what keeps every job from beginning."""
+    """Raise ConfigError or DataError for what keeps every job from beginning.
+
+    Whatever else a plugin raises is of the first job alone, which meets and tells it itself.
+    """
     try:
         with without_exit():
             prepare(experiment)
-    except ExperimentError:
-        raise
-    except Exception:
-        log.debug("The first job cannot begin.", exc_info=True)  # which it is to tell itself
+    except Exception as error:
+        if isinstance(error, ExperimentError):
+            raise
 
 
 def composed(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from experiments.errors import ConfigError
 from experiments.plugin import registry
 from experiments.plugin.description import describe
+from experiments.process.isolation import isolated
 from experiments.runs import provenance
 from experiments.runs.folder import Folder, all_below
 from experiments.runs.result import Result, Status
@@ -53,6 +54,7 @@ class Digests:
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
 
+    @isolated()
     def of(self, experiment: Experiment) -> str:
         """Return the digest that a run's journal has; raise DataError where data is damaged."""
         name = registry.name_of(type(experiment.dataset))
