@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import scenes
 import uploads
 
 from experiments.process import signals
@@ -90,3 +91,20 @@ def _signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that the tests of this file share."""
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture
+def stopped(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Leave a run that is interrupted after its fifth step, of which each test has a copy."""
+    made = kept / "stopped"
+    if not made.exists():
+        with monkeypatch.context() as patched:
+            scenes.interrupted_at(patched, 5)
+            assert scenes.train(made, ["model=mlp", "optimizer=adam"]) == "interrupted"
+    return Path(shutil.copytree(made, tmp_path / "runs" / "stopped"))

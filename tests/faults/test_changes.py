@@ -1,6 +1,5 @@
 """A run goes on only as the same experiment, unless the change is allowed and recorded."""
 
-import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,23 +32,6 @@ OVERRIDES = ["model=mlp", "optimizer=adam"]
 def command(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     status = main.command(ROOT, arguments)
     return status, capsys.readouterr().err
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder that the tests of this file share."""
-    return tmp_path_factory.mktemp("kept")
-
-
-@pytest.fixture
-def stopped(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Leave a run that is interrupted after its fifth step, of which each test has a copy."""
-    made = kept / "stopped"
-    if not made.exists():
-        with monkeypatch.context() as patched:
-            scenes.interrupted_at(patched, 5)
-            assert scenes.train(made, OVERRIDES) == "interrupted"
-    return Path(shutil.copytree(made, tmp_path / "runs" / "stopped"))
 
 
 def resumed(folder: Path, *more: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -39,23 +39,6 @@ HOSTILE = [
 ]
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder that the tests of this file share."""
-    return tmp_path_factory.mktemp("kept")
-
-
-@pytest.fixture
-def stopped(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Leave a run that is interrupted after its fifth step, of which each test has a copy."""
-    made = kept / "stopped"
-    if not made.exists():
-        with monkeypatch.context() as patched:
-            scenes.interrupted_at(patched, 5)
-            assert scenes.train(made, OVERRIDES) == "interrupted"
-    return Path(shutil.copytree(made, tmp_path / "runs" / "stopped"))
-
-
 def forge(run: Path, *more: str) -> None:
     """Let a run's journal say that its command had more settings; its code is hostile."""
     start, *rest = (event for event, _ in journal.read(run / journal.FILE))
