@@ -10,6 +10,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from experiments.plugin.kinds import Dataset
 from experiments.plugin.spec import Splits, Tensors
 
 _LEAST = 2**22  # bytes: smaller ones are read as fast from their source
+_TOLD = ("source", "files", "optimum", "reason", "notes", "warnings")  # of splits, beside the items
 _SHARE = 0.5  # of the free memory that decoded items may take
 
 
@@ -51,17 +53,18 @@ def load_splits(dataset: Dataset, folder: Path, *, keep: bool, workers: int = 0)
 def _kept(path: Path, code: str) -> Splits | None:
     try:
         tensors, facts = tensorfile.load(path)
-        if facts["code"] != code or facts["files"] != _files(Path(facts["source"])):
+        told = {name: facts[name] for name in _TOLD}
+        told |= {name: tuple(told[name]) for name in ("files", "notes", "warnings")}
+        if facts["code"] != code or facts["digest"] != _digest(facts["source"], *facts["files"]):
             return None
         train, val, test = (
             TensorDataset(tensors[f"{stored}/inputs"], tensors[f"{stored}/targets"])
             for stored in facts["stored"]
         )
         spec = restore_spec(facts["spec"], tensors)
-        source, optimum = facts["source"], facts["optimum"]
     except (DataError, AssertionError, LookupError, TypeError, ValueError):
         return None  # there is none, or it holds something else, and is made again
-    return Splits(spec=spec, train=train, val=val, test=test, source=source, optimum=optimum)
+    return Splits(spec=spec, train=train, val=val, test=test, **told)
 
 
 def _keep(path: Path, splits: Splits, code: str) -> None:
@@ -74,13 +77,14 @@ def _keep(path: Path, splits: Splits, code: str) -> None:
             return
         if split in stored:
             tensors[f"{split}/inputs"], tensors[f"{split}/targets"] = items.tensors
-    files = _files(Path(splits.source)) if splits.source else ""
-    if not files or sum(tensor.nbytes for tensor in tensors.values()) < _LEAST:
+    digest = _digest(splits.source, *splits.files) if splits.source else ""
+    if not digest or sum(tensor.nbytes for tensor in tensors.values()) < _LEAST:
         return
     facts, of_spec = describe_spec(splits.spec)
-    own = {"code": code, "files": files, "source": splits.source, "optimum": splits.optimum}
+    own = {"code": code, "digest": digest, "stored": stored, "spec": facts}
+    told = {name: getattr(splits, name) for name in _TOLD}
     try:
-        tensorfile.save(path, tensors | of_spec, {**own, "stored": stored, "spec": facts})
+        tensorfile.save(path, tensors | of_spec, own | told)
     except OSError as error:
         warnings.warn(f"{path.parent} keeps no copy of the data: {error.strerror}.", stacklevel=2)
 
@@ -98,10 +102,10 @@ def _code(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def _files(source: Path) -> str:
-    """Return a digest of the files' names, sizes and times; nothing where it is no path."""
+def _digest(*sources: str) -> str:
+    """Return a digest of the files' names, sizes and times; nothing where there are none."""
     found = []
-    for file in _below(source):
+    for file in chain.from_iterable(_below(Path(source)) for source in sources):
         try:
             stat = file.stat()
         except OSError:  # a link that leads nowhere, or a file that has just gone

@@ -16,6 +16,8 @@ from experiments.plugin.kinds import Plugin
 from experiments.plugin.spec import DataSpec, Task, Tensors
 from experiments.process.secrecy import clean
 
+SPEC_NUMBERS = ("mean", "std", "target_mean", "target_std")  # of a data set's spec
+_FACTS = ("input_shape", "classes", "targets", "counts")
 _NUMBER = re.compile(r"[-+.\d_]*\d[\d_.]*([eE][-+]?\d+)?|[-+]?\.?(inf|nan)", re.IGNORECASE)
 
 
@@ -65,9 +67,9 @@ def restore(description: dict[str, Any]) -> Any:
 
 def describe_spec(spec: DataSpec) -> tuple[dict[str, Any], Tensors]:
     """Return what a data set's spec holds, as plain data and as named tensors."""
-    facts = {"input_shape": spec.input_shape, "task": spec.task.name, "classes": spec.classes}
-    numbers = {"spec/mean": spec.mean, "spec/std": spec.std}
-    return facts, {
+    facts = {name: getattr(spec, name) for name in _FACTS}
+    numbers = {f"spec/{name}": getattr(spec, name) for name in SPEC_NUMBERS}
+    return facts | {"task": spec.task.name}, {
         name: value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
         for name, value in numbers.items()
     }
@@ -75,13 +77,9 @@ def describe_spec(spec: DataSpec) -> tuple[dict[str, Any], Tensors]:
 
 def restore_spec(facts: Mapping[str, Any], tensors: Tensors) -> DataSpec:
     """Return the spec that `describe_spec` described."""
-    return DataSpec(
-        input_shape=tuple(facts["input_shape"]),
-        task=Task[facts["task"]],
-        classes=tuple(facts["classes"]),
-        mean=tensors["spec/mean"],
-        std=tensors["spec/std"],
-    )
+    fields: dict[str, Any] = {name: tuple(facts.get(name, ())) for name in _FACTS}
+    fields |= {n: tensors[f"spec/{n}"] for n in SPEC_NUMBERS if f"spec/{n}" in tensors}
+    return DataSpec(task=Task[facts["task"]], **fields)
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -74,6 +74,9 @@ class DataSpec:
 
     Shapes: `input_shape` is one item's, without the batch dimension, channels first; `mean` and
     `std` broadcast over one item and are in the units of the stored values (0 to 255 for bytes).
+    A regression has one target an item, or one for each name in `targets`; a model learns
+    (target - target_mean) / target_std, and metrics and predictions are in the data's own units.
+    `counts` are the classes' items in the train split, where they are known.
     """
 
     input_shape: tuple[int, ...]
@@ -81,6 +84,10 @@ class DataSpec:
     classes: tuple[str, ...] = ()
     mean: Tensor | float = 0.0
     std: Tensor | float = 1.0
+    targets: tuple[str, ...] = ()
+    target_mean: Tensor | float = 0.0
+    target_std: Tensor | float = 1.0
+    counts: tuple[int, ...] = ()
 
     @property
     def features(self) -> int:
@@ -89,8 +96,12 @@ class DataSpec:
 
     @property
     def outputs(self) -> int:
-        """Count what a model returns for one item: a logit a class, or one prediction."""
-        return len(self.classes) if self.task is Task.classification else 1
+        """Count what a model returns for one item: a logit a class, or a number a target."""
+        return len(self.classes) if self.task is Task.classification else max(1, len(self.targets))
+
+    def in_units(self, predictions: Tensor) -> Tensor:
+        """Return a regression's outputs or learnt targets in the data's own units."""
+        return predictions * self.target_std + self.target_mean
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +110,11 @@ class Splits:
 
     A `TensorDataset` is moved to the device once and indexed there; anything else is fed by a
     `DataLoader`, but where its items are `fixed`, the same at each reading: these are read once
-    into tensors if they fit in memory. `optimum` is the lowest training loss, where it is known.
+    into tensors if they fit in memory. `source` is a file, a folder or words, and `files` are more
+    that the items come from. `optimum` is the lowest training loss, where it is known.
+    `reason` says why the task is what it is, and which setting changes it; `notes` are what else
+    was found in the source, `warnings` what makes numbers doubtful: each is told at the start and
+    recorded.
     """
 
     spec: DataSpec
@@ -109,6 +124,10 @@ class Splits:
     source: str
     optimum: float | None = None
     fixed: bool = False
+    files: tuple[str, ...] = ()
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import math
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from experiments import tensorfile
 from experiments.errors import DataError
 from experiments.plugin import registry
-from experiments.plugin.description import restore, restore_spec
+from experiments.plugin.description import SPEC_NUMBERS, restore, restore_spec
 from experiments.plugin.kinds import Model
 from experiments.plugin.spec import DataSpec, Network, Task, Tensors
 from experiments.process.isolation import isolated
@@ -53,7 +53,10 @@ def predictor(path: Path) -> Callable[[Tensor], Tensor]:
 
     @torch.no_grad()
     def predict(items: Tensor) -> Tensor:
-        return forward((items.float() - spec.mean) / spec.std)
+        # Numbers too large for float32, such as seconds since 1970, come in float64.
+        items = items if items.is_floating_point() else items.float()
+        outputs = forward(((items - spec.mean) / spec.std).float())
+        return outputs if spec.task is Task.classification else spec.in_units(outputs)
 
     return predict
 
@@ -62,22 +65,31 @@ def spec_of(facts: Any, tensors: Tensors) -> DataSpec:
     """Return the spec that facts and tensors describe; raise ValueError where they are wrong."""
     if not isinstance(facts, dict):
         raise ValueError(f"expected what the data are, found {facts}")
-    shape, task, classes = (facts.get(name) for name in ("input_shape", "task", "classes"))
+    shape, task = facts.get("input_shape"), facts.get("task")
     if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape):
         raise ValueError(f"expected an input_shape of sizes, found {shape}")
     if task not in list(Task.__members__):
         raise ValueError(f"expected a task of {', '.join(Task.__members__)}, found {task}")
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise ValueError(f"expected names of classes, found {classes}")
-    for name in ("spec/mean", "spec/std"):
-        value = tensors.get(name)
-        if value is None or not value.is_floating_point():
-            raise ValueError(f"expected a tensor {name} of floating-point numbers, found none")
-        # torch.broadcast_shapes would take seconds to import what it needs.
-        pairs = zip(reversed(value.shape), reversed(shape), strict=False)
-        if value.dim() > len(shape) or any(size not in (1, whole) for size, whole in pairs):
-            raise ValueError(f"expected {name} to fit {shape}, found {list(value.shape)}")
-    return restore_spec(facts, tensors)
+    for key in ("classes", "targets"):
+        names = facts.get(key, [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"expected names of {key}, found {names}")
+    outputs = [max(1, len(facts.get("targets", [])))]
+    for key in SPEC_NUMBERS:
+        of_target = key.startswith("target")  # which is as it is where a file does not say
+        if not of_target or f"spec/{key}" in tensors:
+            _check_number(f"spec/{key}", tensors, outputs if of_target else shape)
+    return restore_spec(facts | {"counts": []}, tensors)
+
+
+def _check_number(name: str, tensors: Tensors, shape: Sequence[int]) -> None:
+    value = tensors.get(name)
+    if value is None or not value.is_floating_point():
+        raise ValueError(f"expected a tensor {name} of floating-point numbers, found none")
+    # torch.broadcast_shapes would take seconds to import what it needs.
+    pairs = zip(reversed(value.shape), reversed(shape), strict=False)
+    if value.dim() > len(shape) or any(size not in (1, whole) for size, whole in pairs):
+        raise ValueError(f"expected {name} to fit {list(shape)}, found {list(value.shape)}")
 
 
 def model_of(description: Any, module: Any) -> Model:
