@@ -363,8 +363,7 @@ def test_decoded_images_are_kept_until_one_of_them_changes(
 
 def test_images_of_a_loader_stay_files(pictures: Make, tmp_path: Path) -> None:
     dataset = pictures(resident=False, size=270)
-    found, wanted = (parts(s) for s in (load(dataset, tmp_path / "cache"), dataset.load()))
-    assert [type(part) for part in found] == [type(part) for part in wanted]
+    found = parts(load(dataset, tmp_path / "cache"))
     assert not any(isinstance(part, TensorDataset) for part in found)
     assert not kept(tmp_path / "cache")
 

@@ -9,7 +9,7 @@ from problems import CPU, items, labels, numbers, spec
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from experiments import Augment, ConfigError, DataSpec, lookup
+from experiments import Augment, ConfigError, DataSpec, Task, lookup
 from experiments.data.batches import Batches
 from experiments.data.preprocessing import Batch, Preprocessing
 from experiments.plugin.spec import Order
@@ -308,3 +308,39 @@ def test_data_without_room_on_the_device_are_fed_by_a_loader_with_one_warning(
         assert same(list(source.epoch(epoch, [0])), list(wanted.epoch(epoch, [0])))
     assert same(list(source.in_order()), list(wanted.in_order()))
     assert same([source.first(3)], [wanted.first(3)])
+
+
+def test_numbers_far_from_0_keep_their_differences() -> None:
+    seconds = 1.7e9 + torch.arange(64, dtype=torch.double)[:, None]
+    described = DataSpec(
+        input_shape=(1,), task=Task.regression, mean=seconds.mean(0), std=seconds.std(0)
+    )
+    inputs, _ = preprocessing(described=described).plain(seconds, torch.zeros(64))
+    assert inputs.dtype == torch.float32
+    assert len(inputs.unique()) == 64
+    torch.testing.assert_close(inputs.mean(), torch.tensor(0.0), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("names", [(), ("a", "b")])
+def test_targets_are_learnt_standardised_and_come_back_as_they_were(names: tuple[str, ...]) -> None:
+    targets = 1e9 + 3 * numbers(20, *([2] if names else []))
+    described = DataSpec(
+        input_shape=(4,),
+        task=Task.regression,
+        targets=names,
+        target_mean=targets.mean(0),
+        target_std=targets.std(0),
+    )
+    made = preprocessing(described=described)
+    _, learnt = made.plain(numbers(20, 4), targets)
+    assert learnt.dtype == torch.float32
+    assert learnt.abs().max() < 5
+    torch.testing.assert_close(made.in_units(learnt), targets, atol=1e-5, rtol=0)
+    outputs = learnt if names else learnt[:, None]
+    wanted = targets if names else targets[:, None]
+    torch.testing.assert_close(made.in_units(outputs), wanted, atol=1e-5, rtol=0)
+
+
+def test_targets_without_a_scale_stay_as_they_are() -> None:
+    made, values = preprocessing(described=spec((4,))), numbers(5, dtype=torch.float32)
+    assert made.in_units(values) is values

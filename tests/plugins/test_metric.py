@@ -127,6 +127,30 @@ def test_r2_of_targets_that_differ_is_scikit_learns(far: float) -> None:
         assert value_of(metric("r2"), outputs, targets, sizes) == pytest.approx(wanted, rel=1e-9)
 
 
+@pytest.mark.parametrize("output", [0.0, 1.0, math.inf])
+def test_r2_of_one_item_is_undefined(output: float) -> None:
+    value = value_of(metric("r2"), torch.full((1, 1), output), torch.ones(1), [1])
+    assert math.isnan(value)
+    assert metric("r2").least == 2
+
+
+def test_r2_of_infinite_predictions_is_no_number() -> None:
+    outputs, targets = data(Task.regression)
+    outputs[3] = math.inf
+    assert math.isnan(value_of(metric("r2"), outputs, targets, [COUNT]))
+
+
+@pytest.mark.parametrize("sizes", [[COUNT], [COUNT - 7, 7], [1] * COUNT])
+def test_several_targets_have_the_mean_of_their_values(sizes: list[int]) -> None:
+    columns = [numbers(COUNT, seed=seed) for seed in range(4)]
+    targets = torch.stack([columns[0], 100 * columns[1] + 3], dim=1)
+    outputs = targets + torch.stack([columns[2], columns[3]], dim=1)
+    wanted = r2_score(targets, outputs)
+    assert value_of(metric("r2"), outputs, targets, sizes) == pytest.approx(wanted, rel=1e-9)
+    mean = (outputs - targets).abs().mean().item()
+    assert value_of(metric("mae"), outputs, targets, sizes) == pytest.approx(mean, rel=1e-9)
+
+
 def test_r2_of_equal_targets_and_outputs_that_are_not_finite_is_not() -> None:
     assert math.isnan(value_of(metric("r2"), torch.full((4, 1), math.nan), torch.ones(4), [4]))
 

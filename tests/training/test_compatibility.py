@@ -72,6 +72,16 @@ def test_a_misfit_names_key_value_and_what_is_allowed(overrides: list[str], text
     assert str(caught.value) == text
 
 
+def test_a_metric_that_is_undefined_is_told_and_not_monitored() -> None:
+    few = [*REGRESSION, "dataset.items=9", "dataset.val_fraction=0.1", "metric=[r2,mae]"]
+    found = session(*few)
+    assert found.batches["val"].size == 1
+    assert found.monitor == "val/mae"
+    assert "val/r2 is NaN: it takes 2 items, val has 1." in found.doubts
+    with pytest.raises(ConfigError, match="monitor=val/r2: it takes 2 items, and val has 1; "):
+        session(*few, "monitor=val/r2")
+
+
 @pytest.mark.parametrize("given", [REGRESSION, CLASSES])
 @pytest.mark.parametrize("kind", ["loss", "metric"])
 def test_what_is_allowed_instead_fits(kind: str, given: list[str]) -> None:

@@ -94,10 +94,11 @@ def test_the_loop_is_that_of_the_notes() -> None:
     torch.testing.assert_close(trained("linear", "sgd", [0], [0.1]), expected, rtol=1e-12, atol=0)
 
 
-def test_parts_of_a_batch_make_the_step_of_the_whole() -> None:
+@pytest.mark.parametrize("size", [4, 5, 7, 11])
+def test_parts_of_a_batch_make_the_step_of_the_whole(size: int) -> None:
     inputs, targets = items(12).tensors
     whole = [(inputs, targets)]
-    parts = list(zip(inputs.split(4), targets.split(4), strict=True))
+    parts = list(zip(inputs.split(size), targets.split(size), strict=True))
     ends = []
     for batch in (whole, parts):
         net = network("mlp", 1)

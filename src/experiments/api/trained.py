@@ -135,7 +135,8 @@ def _of_session(session: Session) -> Predict:
     def predict(items: Tensor) -> Tensor:
         inputs, _ = preprocessing.plain(items.to(session.device), torch.zeros(len(items)))
         session.model.train(False)
-        return session.model(session.params.tensors, inputs).cpu()
+        outputs = session.model(session.params.tensors, inputs)
+        return preprocessing.in_units(outputs).to(outputs.dtype).cpu()
 
     return predict
 

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data import Dataset as Items
 
 from experiments import tensorfile
+from experiments.data import checks, doubts
 from experiments.errors import DataError
 from experiments.plugin import registry
 from experiments.plugin.description import describe, describe_spec, restore_spec
@@ -42,9 +43,10 @@ def load_splits(dataset: Dataset, folder: Path, *, keep: bool, workers: int = 0)
     code = _code(dataset)
     if splits := _kept(path, code):
         return splits
-    splits = dataset.load()
+    splits = checks.checked(dataset.load(), dataset)
     if dataset.resident and splits.fixed:
         splits = _decoded(splits, workers)
+    splits = doubts.judged(splits)
     if keep and dataset.resident:
         _keep(path, splits, code)
     return splits

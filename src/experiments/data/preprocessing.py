@@ -31,8 +31,17 @@ class Preprocessing:
         channels_last: bool = False,
     ) -> None:
         self._spec, self._device, self._dtype = spec, device, dtype
-        self._mean = torch.as_tensor(spec.mean, dtype=dtype, device=device)
-        self._scale = 1 / torch.as_tensor(spec.std, dtype=dtype, device=device)
+        # Numbers such as seconds since 1970 would lose their differences in float32.
+        self._double = dtype if device.type == "mps" else torch.float64
+        mean = torch.as_tensor(spec.mean)
+        self._stored = self._double if mean.dtype == torch.float64 and mean.dim() else dtype
+        self._mean = torch.as_tensor(spec.mean, dtype=self._stored, device=device)
+        self._scale = 1 / torch.as_tensor(spec.std, dtype=self._stored, device=device)
+        units = (spec.target_mean, spec.target_std)
+        self._units = [torch.as_tensor(n, dtype=self._double, device=device) for n in units]
+        self._scaled = any(
+            bool((n != own).any()) for n, own in zip(self._units, (0, 1), strict=True)
+        )
         self._augment = augment or {}
         self._channels_last = channels_last and len(spec.input_shape) == 3
 
@@ -46,10 +55,23 @@ class Preprocessing:
     def plain(self, inputs: Tensor, targets: Tensor) -> Batch:
         """Return a batch without augmentation, as for evaluation."""
         # A copy even where the dtype is the stored one: the arithmetic happens in place.
-        values = self._laid_out(inputs).to(self._dtype, copy=True)
+        values = self._laid_out(inputs).to(self._stored, copy=True)
         values.sub_(self._mean).mul_(self._scale)
-        integers = self._spec.task is Task.classification
-        return values, targets.to(torch.long if integers else self._dtype)
+        if self._spec.task is Task.classification:
+            return values.to(self._dtype), targets.to(torch.long)
+        if self._scaled:
+            mean, std = self._units
+            targets = (targets.to(self._double) - mean) / std
+        return values.to(self._dtype), targets.to(self._dtype)
+
+    def in_units(self, values: Tensor) -> Tensor:
+        """Return a regression's outputs, or targets as learnt, in the data's own units.
+
+        Shapes: [..., B, 1] or [..., B] of one target, [..., B, T] of several; what is in these
+        units already, as that of classes, stays what it is.
+        """
+        mean, std = self._units
+        return values.to(self._double) * std + mean if self._scaled else values
 
     def augmented(self, inputs: Tensor, targets: Tensor, index: Tensor, keys: Tensors) -> Batch:
         """Return a batch for training; `index` [B] is each item's place in the data set."""

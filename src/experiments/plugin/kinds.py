@@ -159,6 +159,7 @@ class Metric(Plugin):
     tasks: ClassVar[frozenset[Task]]
     default: ClassVar[bool] = False
     higher_is_better: ClassVar[bool] = True
+    least: ClassVar[int] = 1  # items, of fewer of which it is undefined: NaN
 
     @abstractmethod
     def statistics(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -99,10 +99,6 @@ class DataSpec:
         """Count what a model returns for one item: a logit a class, or a number a target."""
         return len(self.classes) if self.task is Task.classification else max(1, len(self.targets))
 
-    def in_units(self, predictions: Tensor) -> Tensor:
-        """Return a regression's outputs or learnt targets in the data's own units."""
-        return predictions * self.target_std + self.target_mean
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Splits:

@@ -3,13 +3,27 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from experiments.plugin.spec import DataSpec, Task, Tensors
+from experiments.plugin.spec import DataSpec, Splits, Task, Tensors
 from experiments.report import figures
 from experiments.report.tables import markdown_table, text_table
 
 _PICTURE = 3  # the rank of an image: channels, height, width
+
+
+def data_line(splits: Splits) -> str:
+    """Say how many items there are, of what, and why the task is what it is."""
+    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
+    sizes = ", ".join(f"{len(items):,} {name}" for name, items in parts.items())  # type: ignore[arg-type]
+    spec = splits.spec
+    task = f"{spec.task.name} of {max(len(spec.classes), spec.outputs)}"
+    task += " classes" if spec.classes else " targets" if spec.targets else " target"
+    if spec.task is Task.regression and torch.as_tensor(spec.target_std != 1).any():
+        task += ", standardised in losses alone"
+    reason = f" ({splits.reason})" if splits.reason else ""
+    return f"{sizes} items; inputs {list(spec.input_shape)}; {task}{reason}"
 
 
 def metrics_table(metrics: Mapping[str, float], *, markdown: bool = False) -> str:

@@ -61,16 +61,16 @@ class Rule:
         memory: Memory = self._axis.map(self._init)(vector)
         return memory | {lossscale.KEY: lossscale.init(vector)} if self._scaled else memory
 
-    def weighted(self, loss: Tensor, parts: int, state: Memory) -> Tensor:
+    def weighted(self, loss: Tensor, share: float, state: Memory) -> Tensor:
         """Return the scalar whose gradient is taken: of one plain batch the loss itself.
 
-        The losses of several parts count as their mean, those of lanes as their sum: lanes do not
-        mix, so each gets its own gradient.
+        A part of a batch counts by its share of the items; the losses of lanes as their sum: lanes
+        do not mix, so each gets its own gradient.
         """
         if self._scaled:
             loss = loss * state[lossscale.KEY]["scale"]
-        if parts > 1:
-            loss = loss / parts
+        if share != 1:
+            loss = loss * share
         return self._axis.total(loss)
 
     def update(self, grads: Tensor, vector: Tensor, state: Memory, t: int) -> tuple[Tensor, Memory]:

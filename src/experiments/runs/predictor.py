@@ -56,7 +56,7 @@ def predictor(path: Path) -> Callable[[Tensor], Tensor]:
         # Numbers too large for float32, such as seconds since 1970, come in float64.
         items = items if items.is_floating_point() else items.float()
         outputs = forward(((items - spec.mean) / spec.std).float())
-        return outputs if spec.task is Task.classification else spec.in_units(outputs)
+        return (outputs * spec.target_std + spec.target_mean).float()
 
     return predict
 

@@ -86,6 +86,8 @@ def dataset_event(splits: Splits, name: str) -> dict[str, Any]:
     """Return what the journal says of a data set: name, source, sizes, and a digest of it all."""
     parts = {"train": splits.train, "val": splits.val, "test": splits.test}
     sizes = {split: len(items) for split, items in parts.items()}  # type: ignore[arg-type]
+    told: dict[str, Any] = {"task": splits.spec.task.name, "reason": splits.reason}
+    told |= {"notes": splits.notes, "warnings": splits.warnings}
     digest = hashlib.sha256(json.dumps(sizes).encode())
     for items in parts.values():
         for tensor in items.tensors if isinstance(items, TensorDataset) else ():
@@ -94,7 +96,7 @@ def dataset_event(splits: Splits, name: str) -> dict[str, Any]:
         "name": name,
         "digest": digest.hexdigest()[:16],
         "source": splits.source,
-        "profile": json.dumps(sizes),
+        "profile": json.dumps({**sizes, **{key: value for key, value in told.items() if value}}),
         "context": "training",
     }
 

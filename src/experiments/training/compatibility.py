@@ -1,9 +1,10 @@
 """What of an experiment fits its data: loss, metrics and augmentations, or why it does not."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from experiments.errors import ConfigError, options
 from experiments.plugin import registry
+from experiments.plugin.bounds import LARGEST
 from experiments.plugin.kinds import Augment, Loss, Metric, Plugin
 from experiments.plugin.spec import DataSpec, Task
 from experiments.settings import Experiment
@@ -40,14 +41,30 @@ def _misfit(kind: str, plugin: Plugin, experiment: Experiment, task: Task) -> st
     )
 
 
-def monitored(asked: str | None, metrics: Mapping[str, Metric]) -> tuple[str, bool]:
-    """Return the metric that says what is best, and whether higher is; raise ConfigError."""
-    better = {f"val/{name}": metric.higher_is_better for name, metric in metrics.items()}
+def monitored(
+    asked: str | None, metrics: Mapping[str, Metric], items: int = LARGEST
+) -> tuple[str, bool]:
+    """Return the metric that says what is best of so many val items, and whether higher is.
+
+    Raises ConfigError where there is no such metric, or it is undefined for so few.
+    """
+    least = {f"val/{name}": metric.least for name, metric in metrics.items()} | {"val/loss": 1}
+    better = {f"val/{name}": m.higher_is_better for name, m in metrics.items() if m.least <= items}
     better["val/loss"] = False
     name = next(iter(better)) if asked is None else asked
     if name not in better:
-        raise ConfigError(f"monitor={name}: there is no such metric; {options(name, better)}")
+        lack = f"it takes {least[name]} items, and val has {items}" if name in least else ""
+        reason = lack or "there is no such metric"
+        raise ConfigError(f"monitor={name}: {reason}; {options(name, better)}")
     return name, better[name]
+
+
+def undefined(metrics: Mapping[str, Metric], sizes: Mapping[str, int]) -> Iterator[str]:
+    """Yield which metrics are undefined for splits of so few items."""
+    for split, items in sizes.items():
+        for name, metric in metrics.items():
+            if items < metric.least:
+                yield f"{split}/{name} is NaN: it takes {metric.least} items, {split} has {items}."
 
 
 def augmentations_for(experiment: Experiment, spec: DataSpec, loss: Loss) -> dict[str, Augment]:

@@ -22,6 +22,10 @@ def evaluate(session: Session, split: str) -> list[dict[str, float]]:
         signals.check()
         outputs, same = session.model.on_same(session.params.tensors, inputs), axis.same(targets)
         losses += session.loss_fn(outputs, same).cpu() * len(targets)
+        outputs, same = (
+            batches.preprocessing.in_units(outputs),
+            batches.preprocessing.in_units(same),
+        )
         for name, sums_of in statistics.items():
             sums = sums_of(outputs, same).cpu().double()
             join = axis.map(session.metrics[name].join)
@@ -35,10 +39,15 @@ def evaluate(session: Session, split: str) -> list[dict[str, float]]:
 
 @torch.no_grad()
 def outputs_of(model: Forward, tensors: Tensors, batches: Batches) -> tuple[Tensor, Tensor]:
-    """Return the outputs [N, ...] and targets [N] of one pass of a split, on the CPU."""
+    """Return the outputs [N, ...] and targets [N] of one pass of a split, on the CPU.
+
+    Those of a regression are in the data's own units.
+    """
+    in_units = batches.preprocessing.in_units
     model.train(False)
     parts = [
-        (model(tensors, inputs).cpu(), targets.cpu()) for inputs, targets in batches.in_order()
+        (in_units(model(tensors, inputs)).cpu(), in_units(targets).cpu())
+        for inputs, targets in batches.in_order()
     ]
     model.train()
     outputs, targets = zip(*parts, strict=True)

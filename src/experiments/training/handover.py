@@ -38,6 +38,7 @@ def record_origin(
     patch: str,
 ) -> None:
     """Record a run's tensors, settings, device and data, and the code beside its commit."""
+    announce_data(session, log)
     table = _tensors(session)
     log.info("%s\n", table)
     if tracker.folder is None:
@@ -48,6 +49,15 @@ def record_origin(
     write(tracker, "config.yaml", description.to_yaml(config))
     tracker.add("tags", values={"device": provenance.device_name(session.device)})
     tracker.add("dataset", **dataset)
+
+
+def announce_data(session: Session, log: logging.Logger) -> None:
+    """Print what the data are and why, what else was found in them, and what is doubtful."""
+    log.info("data     %s", summary.data_line(session.splits))
+    for note in session.splits.notes:
+        log.info("data     %s", note)
+    for doubt in session.doubts:
+        log.warning("%s", doubt)
 
 
 def announce(result: Result, history: History, log: logging.Logger) -> None:

@@ -36,23 +36,26 @@ def descend(
 ) -> Iterator[Step]:
     """Take one step of gradient descent a batch, and yield what it did.
 
-    A batch is a list of parts whose gradients add up: one, or several with `accumulate`.
+    A batch is a list of parts whose gradients add up: one, or several with `accumulate`, the last
+    of which may have fewer items. Each item counts the same.
     """
     for t, parts in enumerate(batches, start=first):
+        items = sum(targets.numel() for _, targets in parts)
         losses: list[Tensor] = []
         for inputs, targets in parts:
+            share = targets.numel() / items  # mostly 1
             loss = loss_fn(model(params.tensors, inputs), targets)
-            rule.weighted(loss, len(parts), state).backward()
-            losses.append(loss.detach())
+            rule.weighted(loss, share, state).backward()
+            losses.append(loss.detach() if share == 1 else loss.detach() * share)
 
         with torch.no_grad():
             change, state = rule.update(params.grads, params.vector, state, t)
             params.vector.sub_(change)
             params.grads.zero_()
 
-        yield Step(t, _mean(losses), change, state)
+        yield Step(t, _total(losses), change, state)
 
 
-def _mean(losses: list[Tensor]) -> Tensor:
-    """Return the mean [1] or [1, K] of a batch's parts, which mostly are one."""
-    return losses[0][None] if len(losses) == 1 else torch.stack(losses).mean(0, keepdim=True)
+def _total(losses: list[Tensor]) -> Tensor:
+    """Return the loss [1] or [1, K] of a batch from its parts' shares, which mostly are one."""
+    return losses[0][None] if len(losses) == 1 else torch.stack(losses).sum(0, keepdim=True)

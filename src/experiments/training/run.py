@@ -152,6 +152,8 @@ class _Execution:
             session = lanes.in_lanes(single, [run.experiment for run in runs])
         name = registry.name_of(type(single.experiment.dataset))
         dataset = provenance.dataset_event(single.splits, name)
+        if len(runs) > 1:  # whose own lines are in their files
+            handover.announce_data(single, log)
         prepared = []
         for place, run in enumerate(runs):
             record = Record(run.experiment, session, run.tracker, run.log, run.identity.job)

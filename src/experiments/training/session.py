@@ -65,6 +65,12 @@ class Session:
         return [experiment.seed for experiment in self.experiments]
 
     @property
+    def doubts(self) -> list[str]:
+        """What is to be said of numbers that are, or will be, no good."""
+        sizes = {split: self.batches[split].size for split in ("val", "test")}
+        return [*self.splits.warnings, *compatibility.undefined(self.metrics, sizes)]
+
+    @property
     def trained(self) -> Tensors:
         """What training changes: the vector of parameters, and the buffers."""
         return {"params": self.params.vector, **self.model.buffers}
@@ -99,11 +105,12 @@ def prepare(experiment: Experiment) -> Session:
     splits = splits_for(experiment)
     loss_fn = compatibility.loss_for(experiment, splits.spec)
     metrics = compatibility.metrics_for(experiment, splits.spec)
-    monitor, higher_is_better = compatibility.monitored(experiment.monitor, metrics)
-
     params, model = open_network(experiment, splits.spec, device)
     augment = compatibility.augmentations_for(experiment, splits.spec, loss_fn)
     batches = _batches(experiment, splits, params, augment)
+    monitor, higher_is_better = compatibility.monitored(
+        experiment.monitor, metrics, batches["val"].size
+    )
     check_outputs(experiment, splits.spec, model, params, batches["train"])
 
     steps = _counted(experiment, batches["train"])
