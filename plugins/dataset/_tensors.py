@@ -1,6 +1,7 @@
 """Splits of tensors that fit in memory, normalised by their train part."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,7 +10,8 @@ from torch.utils.data import TensorDataset
 from experiments import DataSpec, Splits, Task
 from plugins.dataset import _split
 
-_EPS = torch.finfo(torch.float32).eps
+# What float32 may lose of a column, in shares of its standard deviation.
+_LOST = 1e-4
 
 
 def splits(
@@ -20,26 +22,66 @@ def splits(
     val: float,
     test: float,
     seed: int,
-    source: str,
-    one_scale: bool = False,
+    folds: int | None = None,
+    fold: int = 0,
+    **told: Any,
 ) -> Splits:
-    """Return inputs [N, ...] and targets [N] in three parts; without `classes` it is a regression.
+    """Return inputs [N, ...] and targets [N] in three parts, drawn at random.
+
+    Without `classes` it is a regression, else each class gives its share. `told` goes to `parted`.
+    Raises DataError where there are too few items.
+    """
+    strata = targets if classes else torch.zeros(len(targets))
+    parts = _split.divide(strata, val=val, test=test, seed=seed, folds=folds, fold=fold)
+    return parted(inputs, targets, parts, classes=classes, **told)
+
+
+def parted(
+    inputs: Tensor,
+    targets: Tensor,
+    parts: _split.Parts,
+    *,
+    classes: Sequence[str] = (),
+    names: Sequence[str] = (),
+    one_scale: bool = False,
+    scale_target: bool = False,
+    **told: Any,
+) -> Splits:
+    """Return the splits of inputs [N, ...] and targets [N] or [N, T] whose items are `parts`.
 
     Mean and standard deviation are those of each feature in the train split, or with `one_scale`
-    those of all its numbers. Raises DataError where there are too few items.
+    those of all its numbers; with `scale_target` a regression's targets, whose `names` are several,
+    have theirs. `told` are more fields of `Splits`.
     """
-    strata = targets if classes else torch.zeros_like(targets)
-    parts = _split.divide(strata, val=val, test=test, seed=seed)
-    train, val_items, test_items = (TensorDataset(inputs[i], targets[i]) for i in parts)
-    values = train.tensors[0].double()
-    dims = tuple(range(values.dim() if one_scale else 1))
-    std = values.std(dims, correction=0)
+    train, val, test = (TensorDataset(inputs[part], targets[part]) for part in parts)
+    dims = tuple(range(inputs.dim() if one_scale else 1))
+    mean, std = _moments(train.tensors[0], dims)
+    target_mean, target_std = _moments(train.tensors[1], (0,)) if scale_target else (0.0, 1.0)
     spec = DataSpec(
         input_shape=tuple(inputs.shape[1:]),
         task=Task.classification if classes else Task.regression,
         classes=tuple(classes),
-        mean=values.mean(dims).float(),
-        # A feature that never changes, but for rounding, is not scaled up to noise or NaN.
-        std=torch.where(std > _EPS * values.abs().amax(dims), std, 1.0).float(),
+        mean=mean,
+        std=std,
+        targets=tuple(names),
+        target_mean=target_mean,
+        target_std=target_std,
     )
-    return Splits(spec=spec, train=train, val=val_items, test=test_items, source=source)
+    return Splits(spec=spec, train=train, val=val, test=test, **told)
+
+
+def stored(values: Tensor) -> Tensor:
+    """Return columns [N, ...] in float32, or in float64 where that would lose what matters."""
+    single = values.float()
+    lost = (single.double() - values).abs().amax(0) > _LOST * values.std(0, correction=0)
+    return values if bool(lost.any()) else single
+
+
+def _moments(values: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation over `dims`, in float32 unless the values are float64."""
+    dtype = torch.float64 if values.dtype == torch.float64 else torch.float32
+    exact = values.double()
+    std = exact.std(dims, correction=0)
+    # A feature that never changes, but for rounding, is not scaled up to noise or NaN.
+    changes = std > torch.finfo(dtype).eps * exact.abs().amax(dims)
+    return exact.mean(dims).to(dtype), torch.where(changes, std, 1.0).to(dtype)

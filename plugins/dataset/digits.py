@@ -23,9 +23,11 @@ class Digits(Dataset):
     val_fraction: float = number(0.15, above=0, below=1)
     test_fraction: float = number(0.15, above=0, below=1)
     split_seed: int = number(0, at_least=0)
+    folds: int | None = number(None, at_least=2)  # of a cross-validation
+    fold: int = number(0, at_least=0)  # the one that is the val split
 
     def __post_init__(self) -> None:
-        _split.check(self.val_fraction, self.test_fraction)
+        _split.check(self.val_fraction, self.test_fraction, self.folds, self.fold)
 
     def load(self) -> Splits:
         table = _read(_file())
@@ -36,6 +38,8 @@ class Digits(Dataset):
             val=self.val_fraction,
             test=self.test_fraction,
             seed=self.split_seed,
+            folds=self.folds,
+            fold=self.fold,
             source="sklearn.datasets.load_digits",
             one_scale=True,
         )

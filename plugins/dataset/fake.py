@@ -36,8 +36,12 @@ class Fake(Dataset):
             # FakeData draws item i from the seed i + offset.
             random_offset=self.seed * self.items,
         )
-        fractions = {"val": self.val_fraction, "test": self.test_fraction}
-        parts = _split.divide(torch.zeros(self.items), seed=self.seed, **fractions)
+        parts = _split.divide(
+            torch.zeros(self.items),
+            val=self.val_fraction,
+            test=self.test_fraction,
+            seed=self.seed,
+        )
         train, val, test = (Subset(images, part.tolist()) for part in parts)
         names = [str(label) for label in range(self.classes)]
         return Splits(
