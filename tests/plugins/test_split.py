@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold, TimeSeriesSplit
 
 from experiments import DataError
-from plugins.dataset import _split
+from plugins.dataset import _groups, _split
 
 counts_of_classes = st.lists(st.integers(1, 30), min_size=1, max_size=5)
 folds_of = st.integers(2, 6)
@@ -67,7 +67,7 @@ def test_groups_stay_whole(sizes: list[int], classes: int, folds: int | None, se
     assume(folds is None or len(sizes) > folds)
     vals = []
     for fold in range(folds or 1):
-        parts = _split.divide_groups(
+        parts = _groups.divide(
             targets, groups, val=0.2, test=0.2, seed=seed, folds=folds, fold=fold
         )
         assert torch.equal(torch.cat(parts).sort().values, torch.arange(len(groups)))
@@ -81,12 +81,11 @@ def test_groups_stay_whole(sizes: list[int], classes: int, folds: int | None, se
 
 def test_shares_are_met_where_groups_allow() -> None:
     groups, targets = torch.arange(400) // 4, torch.arange(400) // 4 % 2
-    parts = _split.divide_groups(targets, groups, val=0.2, test=0.1, seed=0)
+    parts = _groups.divide(targets, groups, val=0.2, test=0.1, seed=0)
     assert [len(part) for part in parts] == [280, 80, 40]
     assert [targets[part].sum().item() for part in parts] == [140, 40, 20]
     folds = [
-        _split.divide_groups(targets, groups, val=0, seed=0, folds=5, fold=fold)[1]
-        for fold in range(5)
+        _groups.divide(targets, groups, val=0, seed=0, folds=5, fold=fold)[1] for fold in range(5)
     ]
     assert [(len(val), targets[val].sum().item()) for val in folds] == [(80, 40)] * 5
 
@@ -115,7 +114,7 @@ def test_too_few_items_for_the_folds_are_refused() -> None:
     with pytest.raises(DataError, match="3 items are too few"):
         _split.divide_in_order(few, val=0.1, folds=3)
     with pytest.raises(DataError, match="1 groups are too few"):
-        _split.divide_groups(few, few, val=0.2, test=0.2, seed=0)
+        _groups.divide(few, few, val=0.2, test=0.2, seed=0)
 
 
 @pytest.mark.parametrize(
