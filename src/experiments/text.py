@@ -21,9 +21,9 @@ def shortened(text: str, most: int = _LONGEST) -> str:
 
 def quoted(text: str) -> str:
     """Return text as the value of a setting, in quotes, such that Hydra takes it as it is."""
-    # Hydra takes backslashes as they are but before a quote.
-    escaped = re.sub(r"(\\+)\Z", r"\1\1", re.sub(r"(\\*)'", r"\1\1\'", text))
-    return f"'{escaped}'"
+    # Hydra takes backslashes as they are but before a quote. A shell's own quotes are single ones.
+    escaped = re.sub(r"(\\+)\Z", r"\1\1", re.sub(r'(\\*)"', r"\1\1\"", text))
+    return f'"{escaped}"'
 
 
 def as_value(text: str) -> str:

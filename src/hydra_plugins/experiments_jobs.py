@@ -65,13 +65,14 @@ class JobsSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> "dict[int, Result]":
         """Launch the jobs that the settings stand for, and return how they went by number."""
+        from experiments.config import texts
         from experiments.sweeps import choices
 
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        lines = [f"{key!s}={value}" for key, value in self._params.items()]
+        lines = texts.of_params(self._params)
         parsed = parser.parse_overrides([*lines, *arguments])
         jobs = choices.jobs_of(choices.of(parsed), self.config)
         numbers = self._launch.numbers(jobs)

@@ -22,7 +22,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.config import limits
+from experiments.config import limits, texts
 from experiments.errors import ConfigError
 from experiments.plugin import bounds
 from experiments.settings import Decides, decided_by
@@ -77,7 +77,7 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> dict[int, Result]:
         """Search, say what was best, and return how the jobs ended by number."""
-        given = [f"{key}={value}" for key, value in (self.settings.params or {}).items()]
+        given = texts.of_params(self.settings.params)
         space, fixed = axes.separated(self._parser.parse_overrides([*given, *arguments]))
         self._check(space)
         limits.check_jobs([self.settings.n_trials, self._repeats])

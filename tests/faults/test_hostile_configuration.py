@@ -202,18 +202,24 @@ def test_without_the_screening_the_same_settings_run_code(
 
 @pytest.mark.whole
 @pytest.mark.parametrize(
-    ("probe", "runs"),
+    ("probe", "status"),
     [
-        ("--config-dir {files} experiment=plugins", False),
-        ("plugin_path=[{files}/../plugins]", True),
+        ("--config-dir {files} experiment=plugins", 2),
+        ("plugin_path=[{files}/../plugins]", 0),
+        ("plugin_path={files}/../plugins", 0),
     ],
 )
 def test_a_file_beside_the_main_one_names_no_folder_of_plugins(
-    probe: str, canary: Path, monkeypatch: pytest.MonkeyPatch, *, runs: bool
+    probe: str,
+    status: int,
+    canary: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    assert main.command(ROOT, _arguments(probe, canary)) == 0
-    assert canary.exists() == runs
+    assert main.command(ROOT, _arguments(probe, canary)) == status
+    assert canary.exists() == (status == 0)
+    assert ("experiment/plugins.yaml: plugin_path" in capsys.readouterr().err) == (status == 2)
 
 
 @pytest.mark.whole

@@ -219,6 +219,7 @@ def composed(
     compose.publish(root, run_id)
     lines = [*overrides, *([sources.searchpath(folder)] if folder else [])]
     plan = plans.plan(root, name, lines, multirun=multirun)
+    sources.check_plugins(plan.experiment, plugins)
     if plan.experiment.tracking.mode is TrackingMode.mlflow:
         launch.check_writable(launch.store(plan.experiment.tracking, root))
-    return Command(root, name, lines, run_id, plan, plugins)
+    return Command(root, name, plan.lines, run_id, plan, plugins)

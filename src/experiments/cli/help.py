@@ -7,7 +7,7 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 
-from experiments.config import compose, sources
+from experiments.config import compose, sources, texts
 from experiments.config.translation import translating
 from experiments.errors import ConfigError
 from experiments.plugin import discovery
@@ -26,7 +26,7 @@ def show(root: Path, name: str, options: Namespace) -> None:
     compose.publish(root, "help")
     if options.resolve and not (options.cfg or options.help):
         raise ConfigError("--resolve goes with --cfg or --help.")
-    lines = list(options.overrides)
+    lines = list(map(texts.as_typed, options.overrides))
     if options.config_dir:
         lines.append(sources.searchpath(options.config_dir))
     path = create_config_search_path(str(root / "conf"))

@@ -17,23 +17,30 @@ from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 from yaml import YAMLError
 
-from experiments.config import limits
+from experiments.config import limits, texts
 from experiments.errors import ConfigError
 from experiments.plugin import registry
 from experiments.process import secrecy
+from experiments.settings import Experiment
 
-_SEARCHPATH = "hydra.searchpath"
+_SEARCHPATH, _PLUGINS = "hydra.searchpath", "plugin_path"
+_MAIN = "counts on the command line and in the main file of conf/ alone; give it there"
 
 
 class BoundedFiles(FileConfigSource):
     """A folder whose YAML files are checked before they are read."""
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Return a file's configuration; raise ConfigError where it is too large or no YAML."""
+        """Return a file's configuration; raise ConfigError where it cannot be taken as it is."""
         path = Path(self.path, self._normalize_file_name(config_path))
         if path.exists():
             _check(path)
-        return super().load_config(config_path)
+        result = super().load_config(config_path)
+        if isinstance(result.config, DictConfig) and _PLUGINS in result.config:
+            if "/" in config_path:
+                raise ConfigError(f"{path}: {_PLUGINS} {_MAIN}.")
+            result.config[_PLUGINS] = _strings(result.config[_PLUGINS], _PLUGINS)
+        return result
 
 
 def bound(*, within: bool = True) -> None:
@@ -55,7 +62,7 @@ def checked_folders(
     for line in lines:
         secrecy.hide_uri(line)
     primary = _primary(root, name)
-    keys = (_SEARCHPATH, "plugin_path")
+    keys = (_SEARCHPATH, _PLUGINS)
     given = {key: OmegaConf.select(primary, key, throw_on_missing=False) for key in keys}
     for override in _parsed(lines, given):
         given[override.key_or_group] = override.value()
@@ -65,9 +72,15 @@ def checked_folders(
     for place in places:
         if "://" in place and not place.startswith("file://"):
             raise ConfigError(f"{_SEARCHPATH}={place}: only a folder is read, as file://FOLDER.")
-    folders = _strings(given["plugin_path"], "plugin_path")
-    _check_folders("plugin_path=", folders)
+    folders = _strings(given[_PLUGINS], _PLUGINS)
+    _check_folders(f"{_PLUGINS}=", folders)
     return folders
+
+
+def check_plugins(experiment: Experiment, folders: Sequence[str]) -> None:
+    """Raise ConfigError where an experiment names folders of plugins that were not looked into."""
+    if ignored := [folder for folder in experiment.plugin_path if folder not in folders]:
+        raise ConfigError(f"{_PLUGINS}={ignored[0]} is of another file: it {_MAIN}.")
 
 
 def searchpath(folder: str) -> str:
@@ -105,7 +118,7 @@ def _parsed(lines: Sequence[str], keys: Container[str]) -> list[Override]:
     for line in lines:
         if line.lstrip("+~").partition("=")[0].partition("@")[0] in keys:
             try:
-                found.append(OverridesParser.create().parse_override(line))
+                found.append(OverridesParser.create().parse_override(texts.as_typed(line)))
             except (HydraException, ValueError):
                 continue
     return found

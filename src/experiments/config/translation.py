@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import errors
 
-from experiments.config import validation
+from experiments.config import texts, validation
 from experiments.errors import ConfigError, options
 from experiments.plugin import discovery, registry
 from experiments.text import shortened
@@ -19,9 +19,9 @@ def translated(error: BaseException) -> ConfigError:
     if isinstance(error, RecursionError):
         return ConfigError("The settings refer to each other in a circle, or are too deep.")
     if isinstance(error, OverrideParseException):
-        line = shortened(error.override, 200)
-        hint = "other characters than plain ones need quotes, key='value'"
-        return ConfigError(f"'{line}' is no setting of the form key=value; {hint}.")
+        line, typed = shortened(error.override, 100), texts.pasted(error.override)
+        hint = f"as one text it is {typed}" if typed else "texts are in quotes, key='value'"
+        return ConfigError(f"'{line}' is no setting of the form key=value; {hint}")
     cause, setting = error, str(error).partition("Error merging override ")[2]
     while cause.__cause__ is not None:
         cause = cause.__cause__

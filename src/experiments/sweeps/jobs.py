@@ -9,9 +9,10 @@ from pathlib import Path
 
 import yaml
 
-from experiments.config import consent, limits
+from experiments.config import consent, limits, texts
 from experiments.errors import ConfigError, options
 from experiments.settings import Jobs
+from experiments.text import as_value
 
 
 def listed(
@@ -78,18 +79,20 @@ def _rows(path: Path) -> list[list[str]]:
             limits.check_yaml(path)
             found = yaml.safe_load(path.read_text(encoding="utf-8"))
         else:
-            with path.open(newline="", encoding="utf-8") as file:
-                found = list(csv.DictReader(file, strict=True))
+            with path.open(newline="", encoding="utf-8-sig") as file:  # a spreadsheet's has a mark
+                found = list(csv.DictReader(file, strict=True, skipinitialspace=True))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, csv.Error) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"sweep.file={path} cannot be read: {reason}") from error
     if not isinstance(found, list) or not found or not all(isinstance(r, dict) for r in found):
         raise ConfigError(f"sweep.file={path}: it needs one job a row, each setting by its name.")
-    rows = [[f"{key}={_text(value, path)}" for key, value in row.items()] for row in found]
+    rows = [
+        [f"{key}".strip() + f"={_text(value, path)}" for key, value in row.items()] for row in found
+    ]
     for row in rows:
         limits.check_lines(row)
         consent.check_shared(row)
-    return rows
+    return [[texts.as_typed(line, several=False) for line in row] for row in rows]
 
 
 def _text(value: object, path: Path) -> str:
@@ -98,5 +101,6 @@ def _text(value: object, path: Path) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return f"[{','.join(_text(item, path) for item in value)}]"
-    return str(value)
+        items = (as_value(i) if isinstance(i, str) else _text(i, path) for i in value)
+        return f"[{','.join(items)}]"
+    return str(value).strip()

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from experiments.config import folders, limits, safety, validation
+from experiments.config import folders, limits, safety, texts, validation
 from experiments.config.compose import build, composed, parse, plain, without_hydra
 from experiments.config.translation import translating
 from experiments.errors import ConfigError, UnsafeError, options
@@ -38,6 +38,7 @@ class Plan:
     folder: Path
     config: DictConfig
     context: HydraContext
+    lines: Sequence[str] = ()  # the settings as Hydra takes them
     varied: frozenset[str] = frozenset()  # the settings that a sweep gives several values
     jobs: Sequence[Sequence[str]] = ()  # of a sweep; of a search the values of each setting
     wrong: Mapping[str, str] = field(default_factory=dict)  # of a sweep's values, and why
@@ -55,9 +56,10 @@ def plan(root: Path, name: str, overrides: Sequence[str], *, multirun: bool) -> 
         translating(),
         initialize_config_dir(str(root / "conf"), version_base="1.3", job_name=JOB),
     ):
-        parsed = parse(overrides)
+        lines = list(map(texts.as_typed, overrides))
+        parsed = parse(lines)
         _refuse_null(parsed)
-        swept = {o.get_key_element() for o in parsed if o.is_sweep_override()}
+        swept = [override for override in parsed if override.is_sweep_override()]
         fixed = _lines(parsed)
         if not multirun and not swept:
             cfg = composed(name, fixed)
@@ -66,9 +68,10 @@ def plan(root: Path, name: str, overrides: Sequence[str], *, multirun: bool) -> 
                 for problem in validation.sweep_problems(cfg) if cfg.hydra.mode is None else ():
                     raise ConfigError(problem)
                 experiment, folder = _planned(cfg, multirun=False)
-                return Plan(experiment, False, folder, cfg, _context())
+                return Plan(experiment, False, folder, cfg, _context(), lines)
         elif not multirun and not any(o.startswith("hydra.mode=") for o in fixed):
-            raise ConfigError(f"{min(swept)} has several values; add -m to sweep over them.")
+            several = (line for line, one in zip(overrides, parsed, strict=True) if one in swept)
+            raise ConfigError(texts.several_values(next(several)))
         return _plan_sweep(name, parsed)
 
 
@@ -89,11 +92,11 @@ def _planned(cfg: DictConfig, *, multirun: bool) -> tuple[Experiment, Path]:
 
 
 def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
-    config = composed(name, [o.input_line or "" for o in parsed], mode=RunMode.MULTIRUN)
-    lines = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-    limits.check_lines(lines)
+    given = [o.input_line or "" for o in parsed]
+    config = composed(name, given, mode=RunMode.MULTIRUN)
+    own = parse(texts.of_params(config.hydra.sweeper.params))
     intervals = config.hydra.sweeper._target_ in safety.SAMPLING
-    values = choices.of([*parse(lines), *parsed], intervals=intervals)
+    values = choices.of([*own, *parsed], intervals=intervals)
     base, first = _base(name, list(values.values()))
     bare = without_hydra(copy.deepcopy(base))
     vary = groups.varying(build(bare), plain(bare))
@@ -118,7 +121,7 @@ def _plan_sweep(name: str, parsed: Sequence[Override]) -> Plan:
         jobs = choices.jobs_of(values, bare)
         varied = _varied(name, jobs, bare)
     experiment, folder = _planned(base, multirun=True)
-    return Plan(experiment, True, folder, config, _context(), frozenset(varied), jobs, wrong)
+    return Plan(experiment, True, folder, config, _context(), given, frozenset(varied), jobs, wrong)
 
 
 def _failing(check: Callable[[str], None], lines: Sequence[str]) -> Iterator[tuple[str, str]]:
