@@ -160,9 +160,9 @@ def test_it_works_within_a_running_event_loop_and_gives_the_log_back(tmp_path: P
         (3, "3"),
         (1e-3, "0.001"),
         ("mlp", "mlp"),
-        ("null", "'null'"),
-        ("it's, so", r"'it\'s, so'"),
-        ([1, "a b", None], "[1,'a b',null]"),
+        ("null", '"null"'),
+        ("it's, so", '"it\'s, so"'),
+        ([1, "a b", None], '[1,"a b",null]'),
         (Path("/a/b"), "/a/b"),
     ],
 )

@@ -3,13 +3,16 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from composed import compose
+from composed import ROOT, SMALL, compose
 from torch import Tensor
 
-from experiments import plugins
+from experiments import Optimizer, State, lookup, plugins, register
+from experiments.api import script
+from experiments.rules.numbers import unshared
 from experiments.settings import Experiment
 from experiments.training import engine, lanes
 from experiments.training.evaluation import evaluate
@@ -190,3 +193,40 @@ def test_some_lanes_go_on_as_all_would_have() -> None:
         torch.testing.assert_close(
             some.params.vector.reshape(len(places), -1), kept[places], atol=1e-6, rtol=1e-5
         )
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_rule_whose_attributes_follow_from_its_numbers_trains_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @register("own")
+    class Own(Optimizer):
+        """Takes half the rate, which it has computed before."""
+
+        lr: float = 0.1
+
+        def __post_init__(self) -> None:
+            self.half = self.lr / 2
+
+        def update(
+            self, grad: Tensor, param: Tensor, state: State, t: Tensor
+        ) -> tuple[Tensor, State]:
+            return self.half * grad, state
+
+    lines = [*SMALL, "tracking=none", "epochs=2", "optimizer=own"]
+    swept = script.sweep(*lines, "optimizer.lr=0.02,0.2", root=ROOT)
+    assert "own: its attribute 'half' is no setting" in capsys.readouterr().out
+    for rate, run in zip((0.02, 0.2), swept, strict=True):
+        alone = script.run(*lines, f"optimizer.lr={rate}", root=ROOT)
+        assert run.metrics == pytest.approx(alone.metrics)
+
+
+def test_attributes_that_are_the_same_in_all_lanes_keep_none_apart() -> None:
+    rules: list[Any] = [lookup("optimizer", "momentum")() for _ in range(2)]
+    assert unshared(rules) is None
+    rules[0].table = torch.ones(2)
+    assert unshared(rules) == "table"
+    rules[1].table = torch.ones(2)
+    assert unshared(rules) is None
+    rules[1].table = torch.zeros(2)
+    assert unshared(rules) == "table"

@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, slots=True)
 class Plugin(ABC):  # noqa: B024 - each kind adds its own abstract methods
-    """A registered class whose fields are its configuration."""
+    """A registered class whose fields are its configuration.
+
+    It may keep other attributes, which are no settings.
+    """
+
+    def __post_init__(self) -> None:  # noqa: B027 - a plugin's own may call it by super()
+        """Check the fields, and make what follows from them; raise ValueError."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -37,11 +37,17 @@ def register(name: str) -> Callable[[type[P]], type[P]]:
     """Make the class a dataclass and file it under its kind and `name`.
 
     Raises ConfigError where another file has taken the name or it is no plain one, TypeError where
-    the class derives from no kind's base class.
+    the class derives from no kind's base class or is made in a way of its own.
     """
 
     def file(cls: type[P]) -> type[P]:
-        plugin = dataclasses.dataclass(kw_only=True, slots=True)(cls)
+        if "__init__" in vars(cls):
+            raise TypeError(
+                f"{cls.__name__} has an __init__ of its own: declare settings as fields, as in "
+                "`lr: float = 0.1`, and make in __post_init__ what follows from them."
+            )
+        # Slots would make another class of it, to which its super() calls do not belong.
+        plugin = dataclasses.dataclass(kw_only=True)(cls)
         kind = kind_of(plugin)
         if not _NAME.fullmatch(name):
             told = f"{kind}={name!a} of {source(plugin)}"

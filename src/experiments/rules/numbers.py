@@ -40,6 +40,26 @@ def filled(plugin: P, values: Tensors) -> P:
     return twin
 
 
+def unshared(plugins: Sequence[Plugin]) -> str | None:
+    """Name an attribute beside the fields that is not the same in all lanes' plugins, if any is.
+
+    Of lanes the first plugin's code runs, with all lanes' numbers and its own other attributes.
+    """
+    own = [vars(p).keys() - {f.name for f in dataclasses.fields(p)} for p in plugins]
+    for name in sorted(set().union(*own)):
+        values = [vars(plugin).get(name) for plugin in plugins]
+        if any(name not in names for names in own) or not _all_same(values):
+            return name
+    return None
+
+
+def _all_same(values: Sequence[Any]) -> bool:
+    first = values[0]
+    if isinstance(first, torch.Tensor):
+        return all(isinstance(one, torch.Tensor) and torch.equal(one, first) for one in values)
+    return all(one is first or (one == first) is True for one in values)
+
+
 def _is_number(field: dataclasses.Field[Any], value: object) -> bool:
     # Python takes lr=1 for a float, and so does the field; its type is a text where the plugin's
     # file postpones the evaluation of annotations.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from experiments.errors import is_out_of_memory, without_exit
+from experiments.errors import ConfigError, is_out_of_memory, without_exit
 from experiments.plugin import registry
 from experiments.plugin.kinds import Optimizer, Transform
 from experiments.plugin.spec import Precision
@@ -170,6 +170,8 @@ def _wait(device: torch.device) -> None:
 
 
 def _cause(experiment: Experiment, error: Exception) -> str:
+    if isinstance(error, ConfigError):
+        return str(error)
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     model = registry.name_of(type(experiment.model))
     return f"model={model} cannot train in lanes: {first[:160]}"

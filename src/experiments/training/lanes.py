@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from experiments.errors import without_exit
-from experiments.plugin.kinds import Loss
+from experiments.errors import ConfigError, without_exit
+from experiments.plugin import registry
+from experiments.plugin.kinds import Loss, Plugin
 from experiments.rules.axis import Axis
-from experiments.rules.numbers import filled, numbers
+from experiments.rules.numbers import filled, numbers, unshared
 from experiments.rules.params import Params
 from experiments.rules.rule import Memory
 from experiments.settings import Experiment
@@ -76,6 +77,8 @@ def _assembled(
         steps_per_epoch=session.steps_per_epoch,
     )
     losses = [compatibility.loss_for(each, session.splits.spec) for each in experiments]
+    memory = rule.init(params.vector) if state is None else state
+    _check_shared(experiments, losses)
     return dataclasses.replace(
         session,
         experiments=tuple(experiments),
@@ -83,8 +86,21 @@ def _assembled(
         model=model,
         loss_fn=_loss(losses, params),
         rule=rule,
-        state=rule.init(params.vector) if state is None else state,
+        state=memory,
     )
+
+
+def _check_shared(experiments: Sequence[Experiment], losses: Sequence[Loss]) -> None:
+    """Raise ConfigError where a plugin has attributes that are of one run alone."""
+    first = experiments[0]
+    parts: list[Sequence[Plugin]] = [losses]
+    parts += [[e.optimizer for e in experiments], [e.schedule for e in experiments]]
+    parts += [[e.schedules[name] for e in experiments] for name in first.schedules]
+    parts += [[e.transform[name] for e in experiments] for name in first.transform]
+    for plugins in parts:
+        if name := unshared(plugins):
+            told = registry.name_of(type(plugins[0]))
+            raise ConfigError(f"{told}: its attribute '{name}' is no setting, and of one run alone")
 
 
 def _loss(losses: Sequence[Loss], params: Params) -> Callable[[Tensor, Tensor], Tensor]:
