@@ -1,119 +1,101 @@
-"""Images in a folder a class, decoded when they are asked for."""
+"""Images in files, each with its class: decoded when one is asked for, or all of them at once."""
 
-import math
+import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils import data
 
-from experiments import DataError, options
-from plugins.dataset import _paths
+from experiments import DataError
+from plugins.dataset import _inspection, _pixels
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-# Whatever a file is called, Pillow would try its decoders of all formats, one of which starts a
-# program.
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-_PIXELS = 2**26  # of 8 bytes while they are decoded: more than cameras take
-_LARGEST = 2**28  # bytes of a file
+_SAMPLE = 500  # images whose mean and standard deviation stand for those of all
+_SAMPLE_BYTES = 2**28  # that they have at most
 
 
 class Pictures(data.Dataset[tuple[Tensor, int]]):
-    """Images of files, as bytes [channels, size, size], each with its class.
+    """Images of files, each with its class; asking for one raises DataError where it is none."""
 
-    The shorter side is scaled to `size` and the middle cut out of the longer one. Asking for an
-    item raises DataError where the file is no image.
-    """
-
-    def __init__(self, files: Sequence[str], targets: Tensor, *, size: int, grey: bool) -> None:
-        self.files, self.targets = files, targets.tolist()
-        self.size, self._mode = size, "L" if grey else "RGB"
+    def __init__(self, items: Sequence[tuple[str, int]], form: _pixels.Form) -> None:
+        self.items, self.form = items, form
+        self.files = [file for file, _ in items]
+        self.targets = torch.tensor([label for _, label in items])
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.items)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        picture = _decoded(Path(self.files[index]), self._mode, self.size)
-        pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-        image = pixels.view(self.size, self.size, -1).permute(2, 0, 1).contiguous()
-        return image, self.targets[index]
+        file, label = self.items[index]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about odd metadata, without the file's name
+            try:
+                return _pixels.decode(Path(file), self.form), label
+            except DataError as error:
+                raise DataError(f"{error} dataset.broken=skip leaves such files out.") from error
+
+    def decoded(self, broken: dict[str, str]) -> data.TensorDataset:
+        """Return the images in memory; note in `broken` why some files cannot be decoded."""
+        images = torch.empty(len(self), *self.form.shape, dtype=self.form.dtype)
+
+        def place(index: int) -> None:
+            images[index] = _pixels.decode(Path(self.files[index]), self.form)
+
+        broken |= _inspection.each(self.files, place)
+        return data.TensorDataset(images, self.targets)
+
+    def sample(self) -> list[int]:
+        """Return the places of images, evenly spread, whose figures stand for those of all."""
+        count = min(len(self), _SAMPLE, 1 + _SAMPLE_BYTES // self.form.nbytes)
+        return (torch.arange(count) * len(self) // count).tolist()
 
 
-def _decoded(file: Path, mode: str, size: int) -> "Image.Image":
-    """Return a file's image; its size is known before anything of it is unpacked."""
-    from PIL import Image, ImageOps
-
-    _paths.size(file, most=_LARGEST)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about odd metadata, without the file's name
-        try:
-            with Image.open(file, formats=_FORMATS) as image:
-                if math.prod(image.size) > _PIXELS:
-                    found = " x ".join(map(str, image.size))
-                    raise ValueError(f"expected at most {_PIXELS} pixels, found {found}")
-                sides = size, size
-                return ImageOps.fit(image.convert(mode), sides, Image.Resampling.BILINEAR)
-        except Exception as error:  # of any of the decoders
-            raise DataError(f"{file}: expected an image, which cannot be read: {error}.") from error
+def in_memory(parts: Sequence[Pictures], root: Path) -> list[data.TensorDataset]:
+    """Decode splits; raise DataError where files below `root` are no images."""
+    broken: dict[str, str] = {}
+    splits = [part.decoded(broken) for part in parts]
+    if broken:
+        raise _inspection.refusal(broken, sum(map(len, parts)), root)
+    return splits
 
 
-def folders(folder: Path) -> list[str]:
-    """Return the names of the classes, which are folders; raise DataError where there are none."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: expected a folder with a folder a class, found none.")
-    names = sorted(f.name for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
-    if not names:
-        raise DataError(f"{folder}: expected a folder a class, found none.")
-    return names
+def some(part: Pictures, split: data.Dataset[Any], root: Path) -> Tensor:
+    """Return a sample of images [N, channels, size, size], the same where the split is in memory.
 
-
-def scan(folder: Path, classes: Sequence[str], *, within: Path) -> tuple[list[str], Tensor]:
-    """Return the image files of a folder in sorted order, and their classes [N].
-
-    Raises DataError where there is none, a folder is no class, or one that bears an image's name is
-    no file or a link that leads out of the folder `within`.
+    Raises DataError where a file below `root` is no image.
     """
-    names = folders(folder)
-    for place in (folder, *(folder / name for name in names)):
-        if _paths.leaves(place, within):
-            raise DataError(f"{place}: expected a folder of {within}, found a link out of it.")
-    for name in names:
-        if name not in classes:
-            raise DataError(
-                f"{folder / name} is no class of the train split; {options(name, classes)}"
+    places = part.sample()
+    if isinstance(split, data.TensorDataset):
+        return split.tensors[0][places]
+    drawn = Pictures([part.items[place] for place in places], part.form)
+    return in_memory([drawn], root)[0].tensors[0]
+
+
+def leaks(train: Pictures, val: Pictures, test: Pictures) -> Iterator[str]:
+    """Say how many images of val and test are in train, too, by the bytes of their files."""
+    sizes = {_size(file) for file in train.files}
+    sizes &= {_size(file) for part in (val, test) for file in part.files}
+    known = _digests(train, sizes)
+    for name, part in (("val", val), ("test", test)):
+        if count := sum(digest in known for digest in _digests(part, sizes)):
+            yield (
+                f"{count} of {len(part)} images of {name} are in train, too: a model that has "
+                "learnt them by heart is right about them."
             )
-    found = [
-        (file, label)
-        for label, name in enumerate(classes)
-        for file in _files(folder / name, within)
-    ]
-    if not found:
-        raise DataError(f"{folder}: expected images ({', '.join(SUFFIXES)}), found none.")
-    return [file for file, _ in found], torch.tensor([label for _, label in found])
 
 
-def complete(folder: Path, *, within: Path) -> tuple[list[str], list[str], Tensor]:
-    """Return classes, files and labels of a folder each of whose classes has an image."""
-    classes = folders(folder)
-    files, targets = scan(folder, classes, within=within)
-    for label, count in enumerate(targets.bincount(minlength=len(classes)).tolist()):
-        if not count:
-            raise DataError(f"{folder / classes[label]}: expected images, found none.")
-    return classes, files, targets
+def _digests(part: Pictures, sizes: Container[int]) -> list[bytes]:
+    """Return a digest of each file of one of these sizes."""
+    digests = []
+    for file in part.files:
+        if _size(file) in sizes:
+            with Path(file).open("rb") as content:
+                digests.append(hashlib.file_digest(content, "sha256").digest())
+    return digests
 
 
-def _files(folder: Path, within: Path) -> list[str]:
-    found = sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and not file.is_dir()
-    )
-    for file in found:
-        _paths.size(file, most=_LARGEST, within=within)
-    return [str(file) for file in found]
+def _size(file: str) -> int:
+    return Path(file).stat().st_size

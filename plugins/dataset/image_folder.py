@@ -1,54 +1,111 @@
+from collections.abc import Sequence
+from enum import Enum
+
+import torch
 from torch import Tensor
 
-from experiments import DataError, Dataset, Splits, number, register
-from plugins.dataset import _images, _paths, _pictures, _split
+from experiments import Dataset, Splits, number, register
+from plugins.dataset import (
+    _folders,
+    _images,
+    _inspection,
+    _paths,
+    _pictures,
+    _pixels,
+    _split,
+    _tree,
+)
+
+
+class Normalise(Enum):
+    """Whose mean and standard deviation images are normalised by, or none: they are 0 to 1."""
+
+    train = "train"
+    imagenet = "imagenet"
+    none = "none"
+
+
+class Links(Enum):
+    """What becomes of links that lead out of the root."""
+
+    refuse = "refuse"
+    follow = "follow"
+
+
+class Broken(Enum):
+    """What becomes of files that are no images."""
+
+    error = "error"
+    skip = "skip"
 
 
 @register("image_folder")
 class ImageFolder(Dataset):
     """Your own images: one folder a class, below `root`, or below `root`/train, val and test.
 
-    An image's shorter side is scaled to `size` and the middle cut out. Files are decoded once where
-    that fits in memory, else each time they are used, so `data.workers` helps. Where there is
-    `root`/train, a missing val or test folder is made up for by its fraction of train; otherwise
-    `root` is divided. Links must not lead out of `root`. Colours are normalised by ImageNet's mean
-    and standard deviation.
+    An image is what a viewer shows: upright, of an animation the first frame, transparent pixels
+    over the `background`. Its shorter side is scaled to `size` and the middle cut out. Files are
+    decoded once where that fits in memory, else each time they are used, so `data.workers` helps.
+    Where there is `root`/train, a missing val or test folder is made up for by its fraction of
+    train; otherwise `root` is divided. Hidden files and folders are left out.
     """
 
     root: str
     size: int = number(64, at_least=1)
     grey: bool = False
+    background: str = "white"  # a colour's name, or #rrggbb
+    normalise: Normalise = Normalise.train  # whose mean and standard deviation; none: 0 to 1
+    links: Links = Links.refuse  # those that lead out of root
+    broken: Broken = Broken.error  # files that are no images
     val_fraction: float = number(0.15, above=0, below=1)
     test_fraction: float = number(0.15, above=0, below=1)
     split_seed: int = number(0, at_least=0)
 
     def __post_init__(self) -> None:
         _split.check(self.val_fraction, self.test_fraction)
+        _pixels.check(self.background)
 
     def load(self) -> Splits:
         root = _paths.locate(self.root)
-        train = root / "train" if (root / "train").is_dir() else root
-        # Without a train folder, val and test can only be names of classes.
-        own = {split: train != root and (root / split).is_dir() for split in ("val", "test")}
-        classes, files, targets = _pictures.complete(train, within=root)
-        if len(classes) < 2:
-            raise DataError(f"{train}: expected at least 2 folders of a class, found 1.")
-        indices = _split.divide(
-            targets,
-            val=0 if own["val"] else self.val_fraction,
-            test=0 if own["test"] else self.test_fraction,
+        tree = _tree.Tree(root, follow=self.links is Links.follow)
+        classes, found, others = _folders.find(tree)
+        inspection = _inspection.inspect(
+            [file for items in found.values() for file, _ in items],
+            _pixels.Form(self.size, self.grey, self.background),
+            root=root,
+            resident=self.resident,
+            skip=self.broken is Broken.skip,
+        )
+        left = _folders.without(inspection.broken, found, classes, root)
+        parts = [_pictures.Pictures(part, inspection.form) for part in self._divided(left)]
+        train, val, test = _pictures.in_memory(parts, root) if inspection.resident else parts
+        mean, std = self._figures(_pictures.some(parts[0], train, root))
+        normalise = self.normalise is not Normalise.none
+        return Splits(
+            spec=_images.spec(self.size, classes, mean, std, normalise=normalise),
+            train=train,
+            val=val,
+            test=test,
+            source=str(root),
+            reason=f"{len(classes)} folders, one a class",
+            notes=(*inspection.notes, *_folders.notes(others)),
+            # What is in memory is compared by the pixels, whatever the data set.
+            warnings=() if inspection.resident else tuple(_pictures.leaks(*parts)),
+        )
+
+    def _divided(self, found: dict[str, _folders.Items]) -> list[_folders.Items]:
+        """Return the items of train, val and test."""
+        items = found["train"]
+        drawn = _split.divide(
+            torch.tensor([label for _, label in items]),
+            val=0 if "val" in found else self.val_fraction,
+            test=0 if "test" in found else self.test_fraction,
             seed=self.split_seed,
         )
-        parts = [self._pictures([files[i] for i in part], targets[part]) for part in indices]
-        val, test = (
-            self._pictures(*_pictures.scan(root / split, classes, within=root))
-            if own[split]
-            else part
-            for split, part in zip(own, parts[1:], strict=True)
-        )
-        mean, std = _images.IMAGENET_GREY if self.grey else _images.IMAGENET
-        spec = _images.spec(self.size, classes, mean, std)
-        return Splits(spec=spec, train=parts[0], val=val, test=test, source=str(root), fixed=True)
+        train, val, test = ([items[i] for i in part.tolist()] for part in drawn)
+        return [train, found.get("val", val), found.get("test", test)]
 
-    def _pictures(self, files: list[str], targets: Tensor) -> _pictures.Pictures:
-        return _pictures.Pictures(files, targets, size=self.size, grey=self.grey)
+    def _figures(self, images: Tensor) -> tuple[Sequence[float], Sequence[float]]:
+        if self.normalise is Normalise.train:
+            return _images.figures(images)
+        return _images.IMAGENET_GREY if self.grey else _images.IMAGENET
