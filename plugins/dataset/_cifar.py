@@ -26,6 +26,7 @@ class Settings(Protocol):
     download: bool
     val_fraction: float
     split_seed: int
+    normalise: bool
 
 
 def load(settings: Settings, name: str, *, mean: Sequence[float], std: Sequence[float]) -> Splits:
@@ -51,7 +52,8 @@ def load(settings: Settings, name: str, *, mean: Sequence[float], std: Sequence[
     train_index, val_index, _ = _split.divide(targets, val=fraction, seed=settings.split_seed)
     train = TensorDataset(inputs[train_index], targets[train_index])
     val = TensorDataset(inputs[val_index], targets[val_index]) if fraction else test
-    spec = _images.spec(inputs.shape[-1], official.classes, mean, std)
+    side, classes = inputs.shape[-1], official.classes
+    spec = _images.spec(side, classes, mean, std, normalise=settings.normalise)
     return Splits(spec=spec, train=train, val=val, test=test, source=str(folder))
 
 

@@ -13,6 +13,7 @@ class CIFAR10(Dataset):
     download: bool = False
     val_fraction: float = number(0.1, at_least=0, below=1)  # 0: val is the test split
     split_seed: int = number(0, at_least=0)
+    normalise: bool = True  # by mean and standard deviation; false: pixels from 0 to 1
 
     def load(self) -> Splits:
         mean, std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)

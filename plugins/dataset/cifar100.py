@@ -13,6 +13,7 @@ class CIFAR100(Dataset):
     download: bool = False
     val_fraction: float = number(0.1, at_least=0, below=1)  # 0: val is the test split
     split_seed: int = number(0, at_least=0)
+    normalise: bool = True  # by mean and standard deviation; false: pixels from 0 to 1
 
     def load(self) -> Splits:
         mean, std = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)

@@ -41,13 +41,14 @@ class EMNIST(Dataset):
     download: bool = False
     val_fraction: float = number(0.1, at_least=0, below=1)  # 0: val is the test split
     split_seed: int = number(0, at_least=0)
+    normalise: bool = True  # by mean and standard deviation; false: pixels from 0 to 1
 
     def load(self) -> Splits:
         part = self.split.value
         return _mnist.load(
             self,
             "EMNIST",
-            _images.spec(_mnist.SIDE, CLASSES[part], mean=[0.1751], std=[0.3332]),
+            _images.spec(_mnist.SIDE, CLASSES[part], [0.1751], [0.3332], normalise=self.normalise),
             prefixes=(f"emnist-{part}-train", f"emnist-{part}-test"),
             transposed=True,
             first_label=1 if self.split is Part.letters else 0,

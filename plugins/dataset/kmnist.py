@@ -15,7 +15,8 @@ class KMNIST(Dataset):
     download: bool = False
     val_fraction: float = number(0.1, at_least=0, below=1)  # 0: val is the test split
     split_seed: int = number(0, at_least=0)
+    normalise: bool = True  # by mean and standard deviation; false: pixels from 0 to 1
 
     def load(self) -> Splits:
-        spec = _images.spec(_mnist.SIDE, CLASSES, mean=[0.1918], std=[0.3483])
+        spec = _images.spec(_mnist.SIDE, CLASSES, [0.1918], [0.3483], normalise=self.normalise)
         return _mnist.load(self, "KMNIST", spec)

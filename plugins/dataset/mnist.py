@@ -13,8 +13,9 @@ class MNIST(Dataset):
     download: bool = False
     val_fraction: float = number(0.1, at_least=0, below=1)  # 0: val is the test split
     split_seed: int = number(0, at_least=0)
+    normalise: bool = True  # by mean and standard deviation; false: pixels from 0 to 1
 
     def load(self) -> Splits:
         classes = [str(digit) for digit in range(10)]
-        spec = _images.spec(_mnist.SIDE, classes, mean=[0.1307], std=[0.3081])
+        spec = _images.spec(_mnist.SIDE, classes, [0.1307], [0.3081], normalise=self.normalise)
         return _mnist.load(self, "MNIST", spec)

@@ -86,6 +86,12 @@ def test_idx_data_sets_divide_the_train_part(name: str, idx_root: Path) -> None:
     assert sizes(whole) == [60, 20, 20]
 
 
+@pytest.mark.parametrize("name", list(FASHION))
+def test_pixels_that_are_not_normalised_go_from_0_to_1(name: str, idx_root: Path) -> None:
+    spec = load(name, root=str(idx_root), normalise=False).spec
+    assert (spec.mean, spec.std) == (0, 255)
+
+
 @pytest.mark.parametrize("name", [*FASHION, "emnist", "cifar10", "cifar100"])
 def test_absent_files_are_named_with_the_ways_out(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"set dataset\.download=true, or dataset\.root"):
