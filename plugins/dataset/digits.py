@@ -1,15 +1,7 @@
-import gzip
-import io
-from importlib.util import find_spec
-from pathlib import Path
-
-import torch
-
 from experiments import DataError, Dataset, Splits, number, register
-from plugins.dataset import _paths, _split, _tensors
+from plugins.dataset import _packaged, _split, _tensors
 
-ITEMS, SIDE = 1797, 8
-LARGEST = 2**20  # bytes, unpacked; there are 0.26e6
+FILE, ITEMS, SIDE = "digits.csv.gz", 1797, 8
 
 
 @register("digits")
@@ -30,10 +22,14 @@ class Digits(Dataset):
         _split.check(self.val_fraction, self.test_fraction, self.folds, self.fold)
 
     def load(self) -> Splits:
-        table = _read(_file())
+        table = _packaged.table(FILE, ITEMS, SIDE**2 + 1, header=False)
+        pixels, labels = table[:, :-1], table[:, -1]
+        if table.min() < 0 or pixels.max() > 16 or labels.max() > 9:
+            path = _packaged.folder() / FILE
+            raise DataError(f"{path}: expected pixels from 0 to 16 and labels from 0 to 9.")
         return _tensors.splits(
-            table[:, :-1].reshape(-1, 1, SIDE, SIDE),
-            table[:, -1].long(),
+            pixels.byte().reshape(-1, 1, SIDE, SIDE),
+            labels.long(),
             classes=[str(digit) for digit in range(10)],
             val=self.val_fraction,
             test=self.test_fraction,
@@ -43,28 +39,3 @@ class Digits(Dataset):
             source="sklearn.datasets.load_digits",
             one_scale=True,
         )
-
-
-def _file() -> Path:
-    """Return the packaged file, without the second that importing scikit-learn costs."""
-    spec = find_spec("sklearn")
-    if spec is None or spec.origin is None:
-        raise DataError("dataset=digits: expected scikit-learn, which is not installed.")
-    return Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
-
-
-def _read(path: Path) -> torch.Tensor:
-    """Return pixels and label of every item [1797, 65] as bytes."""
-    import numpy as np
-
-    _paths.size(path, most=LARGEST)
-    try:
-        with gzip.open(path) as file:
-            text = file.read(LARGEST)
-        table = np.loadtxt(io.BytesIO(text), delimiter=",", dtype=np.uint8)
-    except Exception as error:  # of files, gzip and numbers
-        raise DataError(f"{path}: expected scikit-learn's digits: {error}.") from error
-    if table.shape != (ITEMS, SIDE**2 + 1) or table[:, :-1].max() > 16 or table[:, -1].max() > 9:
-        shape = " x ".join(map(str, table.shape))
-        raise DataError(f"{path}: expected {ITEMS} x {SIDE**2 + 1} small numbers, found {shape}.")
-    return torch.from_numpy(table)

@@ -4,7 +4,7 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from experiments import Dataset, Splits, number, register
+from experiments import ConfigError, Dataset, Splits, number, register
 from plugins.dataset import (
     _folders,
     _images,
@@ -60,9 +60,11 @@ class ImageFolder(Dataset):
     val_fraction: float = number(0.15, above=0, below=1)
     test_fraction: float = number(0.15, above=0, below=1)
     split_seed: int = number(0, at_least=0)
+    folds: int | None = number(None, at_least=2)  # of a cross-validation
+    fold: int = number(0, at_least=0)  # the one that is the val split
 
     def __post_init__(self) -> None:
-        _split.check(self.val_fraction, self.test_fraction)
+        _split.check(self.val_fraction, self.test_fraction, self.folds, self.fold)
         _pixels.check(self.background)
 
     def load(self) -> Splits:
@@ -95,12 +97,16 @@ class ImageFolder(Dataset):
 
     def _divided(self, found: dict[str, _folders.Items]) -> list[_folders.Items]:
         """Return the items of train, val and test."""
+        if self.folds and "val" in found:
+            raise ConfigError(f"dataset.folds={self.folds}: {self.root} has a val folder already")
         items = found["train"]
         drawn = _split.divide(
             torch.tensor([label for _, label in items]),
             val=0 if "val" in found else self.val_fraction,
             test=0 if "test" in found else self.test_fraction,
             seed=self.split_seed,
+            folds=self.folds,
+            fold=self.fold,
         )
         train, val, test = ([items[i] for i in part.tolist()] for part in drawn)
         return [train, found.get("val", val), found.get("test", test)]

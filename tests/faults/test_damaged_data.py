@@ -23,7 +23,7 @@ from torch.utils.data import TensorDataset
 
 from experiments import DataError, Dataset, lookup, plugins, tensorfile
 from experiments.data import cache
-from plugins.dataset import digits
+from plugins.dataset import _packaged
 from plugins.dataset.emnist import CLASSES
 
 COUNT = 40
@@ -434,9 +434,9 @@ def dataset(plugin: str, settings: dict[str, Any]) -> Dataset:
 
 
 def test_every_data_set_that_reads_files_is_damaged_here() -> None:
-    assert set(plugins("dataset")) >= {*ALL, "digits", "synthetic", "fake"}
+    packaged = {"digits", "iris", "wine", "breast_cancer", "diabetes"}
     own = {name for name, cls in plugins("dataset").items() if cls.__module__.startswith("plugins")}
-    assert own == {*ALL, "digits", "synthetic", "fake"}
+    assert own == {*ALL, *packaged, "synthetic", "fake"}
     assert set(CLASSES) >= {"digits"}
 
 
@@ -470,9 +470,9 @@ def test_damage_of_the_packaged_digits_is_refused(
     damage: Damage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "digits.csv.gz"
-    file.write_bytes(digits._file().read_bytes())
+    file.write_bytes((_packaged.folder() / file.name).read_bytes())
     damage(file)
-    monkeypatch.setattr(digits, "_file", lambda: file)
+    monkeypatch.setattr(_packaged, "folder", lambda: tmp_path)
     with pytest.raises(DataError) as caught:
         lookup("dataset", "digits")().load()  # type: ignore[attr-defined]
     assert str(file) in str(caught.value)
