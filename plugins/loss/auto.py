@@ -1,6 +1,6 @@
 from torch import Tensor
 
-from experiments import DataSpec, Loss, Task, lookup, register
+from experiments import ClassWeights, ConfigError, DataSpec, Loss, Task, lookup, register
 
 _NAMES = {Task.classification: "cross_entropy", Task.regression: "mse"}
 
@@ -11,11 +11,18 @@ class Auto(Loss):
 
     tasks = frozenset(Task)
     takes_shares = True
+    class_weights: ClassWeights | None = None  # of a classification
 
     def fit(self, spec: DataSpec) -> Loss:
-        loss = lookup("loss", _NAMES[spec.task])()
+        if spec.task is Task.classification:
+            own = {"class_weights": self.class_weights}
+        elif self.class_weights is None:
+            own = {}
+        else:
+            raise ConfigError("loss.class_weights=balanced: a regression has no classes.")
+        loss = lookup("loss", _NAMES[spec.task])(**own)
         assert isinstance(loss, Loss)
-        return loss
+        return loss.fit(spec)
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         raise TypeError("the task decides which loss this is: call fit(spec) first")

@@ -21,6 +21,7 @@ from experiments.plugin.kinds import (
 )
 from experiments.plugin.registry import lookup, plugins, register
 from experiments.plugin.spec import (
+    ClassWeights,
     DataSpec,
     MemoryFormat,
     Network,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Augment",
+    "ClassWeights",
     "ConfigError",
     "DataError",
     "DataSpec",

@@ -20,7 +20,7 @@ from experiments.plugin.kinds import (
     Schedule,
     Transform,
 )
-from experiments.plugin.spec import Interval, Order, Unit
+from experiments.plugin.spec import Interval, Order, Sampling, Unit
 
 
 class Decides(Enum):
@@ -70,6 +70,7 @@ class Data:
     workers: int = number(0, at_least=0)  # processes of the DataLoader
     order: Order = Order.reshuffle
     drop_last: bool = False  # leave out an epoch's last batch where it is smaller
+    sampling: Sampling = Sampling.uniform  # balanced: rare classes as often as frequent ones
 
 
 @dataclass(kw_only=True, slots=True)

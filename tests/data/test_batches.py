@@ -178,3 +178,18 @@ def test_batches_are_made_when_they_are_asked_for() -> None:
     source = batches(Counting(items(10, (1, 4, 4), 3)))
     list(islice(source.epoch(1, [0]), 1))
     assert len(asked) == 4
+
+
+def test_balanced_chances_draw_rare_items_as_often_as_frequent_ones() -> None:
+    classes = torch.tensor([0] * 950 + [1] * 50)
+    weights = 1 / classes.bincount()[classes]
+    data = TensorDataset(torch.arange(1000.0), torch.arange(1000.0))
+    source = batches(data, spec(()), size=1000, weights=weights)
+    first, second = (torch.tensor(seen(source, epoch, 3)[0]).long() for epoch in (1, 2))
+    assert len(first) == 1000
+    for drawn in (first, second):
+        assert 400 < classes[drawn].sum() < 600
+    assert not first.equal(second)
+    assert seen(source, 1, 3) == [first.tolist()]
+    lanes = torch.tensor(seen(source, 1, 3, 4))[0].long()
+    assert lanes[0].equal(first)

@@ -1,15 +1,18 @@
 """Each loss: against torch.nn.functional, chosen by task, and with numbers that differ by lane."""
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from problems import CPU, labels, numbers, spec
+from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 from torch.func import vmap
 from torch.nn import functional
 
-from experiments import Loss, Task, lookup
+from experiments import ClassWeights, ConfigError, Loss, Task, lookup
 from experiments.rules.numbers import filled
 from experiments.rules.numbers import numbers as tensors_of
 
@@ -38,6 +41,54 @@ def test_cross_entropy_takes_logits_of_any_size() -> None:
 def test_cross_entropy_of_a_uniform_guess_is_the_logarithm_of_the_classes() -> None:
     value = loss("cross_entropy")(torch.zeros(4, 8), labels(4, 8))
     assert value.item() == pytest.approx(2.0794415)
+
+
+COUNTS = (1, 20, 300, 5, 7)
+SKEWED = replace(spec((4,), len(COUNTS)), counts=COUNTS)
+
+
+def balanced_weights() -> Tensor:
+    """Return the weights of scikit-learn."""
+    classes = np.arange(len(COUNTS))
+    found = compute_class_weight("balanced", classes=classes, y=classes.repeat(COUNTS))
+    return torch.from_numpy(found)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_class_weights_are_torchs_but_for_the_mean_over_items(smoothing: float) -> None:
+    fields = {"label_smoothing": smoothing, "class_weights": ClassWeights.balanced}
+    fitted = loss("cross_entropy", **fields).fit(SKEWED)
+    wanted = functional.cross_entropy(
+        LOGITS, CLASSES, balanced_weights(), label_smoothing=smoothing, reduction="sum"
+    )
+    torch.testing.assert_close(fitted(LOGITS, CLASSES), wanted / len(CLASSES))
+    shares = functional.one_hot(CLASSES, len(COUNTS)).double()
+    torch.testing.assert_close(fitted(LOGITS, shares), wanted / len(CLASSES))
+
+
+def test_auto_takes_class_weights() -> None:
+    fitted = loss("auto", class_weights=ClassWeights.balanced).fit(SKEWED)
+    wanted = loss("cross_entropy", class_weights=ClassWeights.balanced).fit(SKEWED)
+    assert fitted(LOGITS, CLASSES) == wanted(LOGITS, CLASSES)
+
+
+@pytest.mark.parametrize(("label", "weight"), [(0, 2 / 3), (1, 4 / 3)])
+def test_a_class_that_does_not_occur_leaves_the_others_weights_alone(
+    label: int, weight: float
+) -> None:
+    rare = replace(SKEWED, counts=(4, 2, 2, 0, 0))
+    fitted = loss("auto", class_weights=ClassWeights.balanced).fit(rare)
+    logits, target = LOGITS[:1], torch.tensor([label])
+    torch.testing.assert_close(
+        fitted(logits, target), weight * functional.cross_entropy(logits, target)
+    )
+
+
+def test_class_weights_need_classes_that_are_known() -> None:
+    with pytest.raises(ConfigError, match=r"loss.class_weights=balanced: .* item by item"):
+        loss("cross_entropy", class_weights=ClassWeights.balanced).fit(spec((4,), 3))
+    with pytest.raises(ConfigError, match="a regression has no classes"):
+        loss("auto", class_weights=ClassWeights.balanced).fit(spec((4,)))
 
 
 @pytest.mark.parametrize("margin", [0.3, 1.0, 4.0])

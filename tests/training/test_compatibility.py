@@ -2,8 +2,9 @@
 
 import pytest
 from composed import SMALL, compose
+from torch import nn
 
-from experiments import ConfigError
+from experiments import ConfigError, DataSpec, Model, register
 from experiments.plugin import registry
 from experiments.training.compatibility import monitored
 from experiments.training.session import Session, prepare
@@ -70,6 +71,48 @@ def test_a_misfit_names_key_value_and_what_is_allowed(overrides: list[str], text
     with pytest.raises(ConfigError) as caught:
         session(*overrides)
     assert str(caught.value) == text
+
+
+@pytest.mark.usefixtures("own_registry")
+@pytest.mark.parametrize("normalises", [True, False])
+def test_a_last_batch_of_one_item_is_found_before_the_first_step(normalises: bool) -> None:
+    @register("normed")
+    class Normed(Model):
+        """A network with BatchNorm, or without."""
+
+        def build(self, spec: DataSpec) -> nn.Module:
+            norm = nn.BatchNorm1d(5) if normalises else nn.ReLU()
+            return nn.Sequential(nn.Linear(spec.features, 5), norm, nn.Linear(5, spec.outputs))
+
+    def tell(*more: str) -> str:
+        try:
+            session(*CLASSES, "model=normed", *more)
+        except ConfigError as error:
+            return str(error)
+        return ""
+
+    found = tell("batch_size=23"), tell("batch_size=1")
+    if normalises:
+        assert found[0].startswith(
+            "batch_size=23: a batch, an epoch's last of 70 items, has one item, with which "
+            "model=normed cannot be trained (Expected more than 1 value per channel"
+        )
+        assert found[0].endswith("; data.drop_last=true leaves it out.")
+        assert found[1].endswith("; give batch_size at least 2.")
+    else:
+        assert found == ("", "")
+    assert not tell("batch_size=23", "data.drop_last=true")
+    assert not tell("batch_size=22")
+
+
+def test_balanced_draws_need_classes() -> None:
+    balanced = "data.sampling=balanced"
+    assert session(*CLASSES, balanced).batches["train"].size == 70
+    with pytest.raises(ConfigError) as caught:
+        session(*REGRESSION, balanced)
+    assert str(caught.value) == (
+        "data.sampling=balanced: dataset=synthetic has no classes; Allowed: uniform."
+    )
 
 
 def test_a_metric_that_is_undefined_is_told_and_not_monitored() -> None:

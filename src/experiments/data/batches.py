@@ -1,7 +1,7 @@
 """Batches, in an order that the seed and the epoch alone decide."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,21 +11,19 @@ from torch.utils.data import Dataset as Items
 
 from experiments.data.preprocessing import Batch, Preprocessing
 from experiments.data.seeds import derive, generator
+from experiments.data.transfer import Read, ahead
 from experiments.errors import DataError
 from experiments.plugin.spec import Order, Tensors
 from experiments.process import signals
 from experiments.rules.axis import Axis
-
-# Inputs and targets as stored, and the items' places [B] in the split; where the split is resident
-# all its inputs and targets, of which the batch is still to be taken.
-Read = tuple[Tensor, Tensor, Tensor]
 
 
 class Batches:
     """Feeds one split to a model: normalised inputs [B, *item] and targets [B] on the device.
 
     With several seeds (lanes) inputs are [K, B, *item] and targets [K, B], each lane in the order
-    that its seed would have alone. `resident` is the whole split on the device, where it fits.
+    that its seed would have alone. `resident` is the whole split on the device, where it fits. With
+    `weights` [N] an epoch's items are drawn with these chances, with replacement.
     """
 
     def __init__(
@@ -39,10 +37,12 @@ class Batches:
         resident: bool = True,
         order: Order = Order.reshuffle,
         drop_last: bool = False,
+        weights: Tensor | None = None,
     ) -> None:
         self.size = len(items)  # type: ignore[arg-type]
         self.batch_size, self.preprocessing = batch_size, preprocessing
         self._order, self._drop_last, self._device = order, drop_last, device
+        self._cumulated = None if weights is None else weights.double().cumsum(0)
         self.resident = _moved(items, device) if resident else None
         self._sampler: list[list[int]] = []  # of each batch its seed, and the places of its items
         # Without a generator of its own it would draw from the default one, which dropout uses.
@@ -64,11 +64,17 @@ class Batches:
 
     def _indices(self, epoch: int, seeds: Sequence[int], skip: int = 0) -> list[Tensor]:
         drawn = 1 if self._order is Order.fixed else epoch
-        orders = [
-            torch.randperm(self.size, generator=generator(seed, "order", drawn)) for seed in seeds
-        ]
-        order = Axis(len(orders)).join(orders)
+        order = Axis(len(seeds)).join(
+            [self._drawn(generator(seed, "order", drawn)) for seed in seeds]
+        )
         return self._split(order.to(self._device))[skip : len(self)]
+
+    def _drawn(self, draw: torch.Generator) -> Tensor:
+        """Return places of items [N]: each once, or with weights some several times."""
+        if self._cumulated is None:
+            return torch.randperm(self.size, generator=draw)
+        shares = torch.rand(self.size, dtype=torch.double, generator=draw) * self._cumulated[-1]
+        return torch.searchsorted(self._cumulated, shares, right=True).clamp(max=self.size - 1)
 
     def epoch(self, epoch: int, seeds: Sequence[int], skip: int = 0) -> Iterator[Batch]:
         """Yield the batches of epoch 1, 2, ... after the first `skip`, shuffled and augmented."""
@@ -102,7 +108,7 @@ class Batches:
         self, indices: Sequence[Tensor], streams: Sequence[tuple[int, ...]]
     ) -> Iterator[Read]:
         if self.resident is None:
-            return _ahead(self._loaded(indices, streams), self._device)
+            return ahead(self._loaded(indices, streams), self._device)
         inputs, targets = self.resident
         return ((inputs, targets, index) for index in indices)
 
@@ -162,34 +168,3 @@ def _moved(items: Items[Any], device: torch.device) -> tuple[Tensor, ...] | None
             stacklevel=2,
         )
         return None
-
-
-def _ahead(batches: Iterable[Read], device: torch.device) -> Iterator[Read]:
-    """Move batches to the device; to a GPU one batch ahead, on a stream beside the computation."""
-    if device.type != "cuda":
-        for read in batches:
-            yield _on(device, read)
-        return
-    stream = torch.cuda.Stream(device)
-    waiting: list[tuple[Read, torch.cuda.Event]] = []
-    for read in batches:
-        with torch.cuda.stream(stream):
-            waiting.append((_on(device, read), stream.record_event()))
-        if len(waiting) > 1:
-            yield _handed_over(*waiting.pop(0))
-    for read, copied in waiting:
-        yield _handed_over(read, copied)
-
-
-def _on(device: torch.device, read: Read) -> Read:
-    inputs, targets, index = read
-    return inputs.to(device, non_blocking=True), targets.to(device, non_blocking=True), index
-
-
-def _handed_over(read: Read, copied: torch.cuda.Event) -> Read:
-    """Let the computation wait for a copy, and the memory of the copy for the computation."""
-    current = torch.cuda.current_stream()
-    current.wait_event(copied)
-    for tensor in read:
-        tensor.record_stream(current)
-    return read

@@ -60,6 +60,19 @@ class Order(Enum):
     fixed = "fixed"
 
 
+class Sampling(Enum):
+    """How often an item is trained on: once an epoch, or such that classes are equally frequent."""
+
+    uniform = "uniform"
+    balanced = "balanced"
+
+
+class ClassWeights(Enum):
+    """How much an item counts in a loss: by the rarity of its class."""
+
+    balanced = "balanced"
+
+
 class MemoryFormat(Enum):
     """How images and the weights of convolutions lie in memory."""
 

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 
+from torch import Tensor
+
+from experiments.data.doubts import targets_of
 from experiments.errors import ConfigError, options
 from experiments.plugin import registry
 from experiments.plugin.bounds import LARGEST
 from experiments.plugin.kinds import Augment, Loss, Metric, Plugin
-from experiments.plugin.spec import DataSpec, Task
+from experiments.plugin.spec import DataSpec, Sampling, Splits, Task
 from experiments.settings import Experiment
 
 
@@ -82,6 +85,21 @@ def augmentations_for(experiment: Experiment, spec: DataSpec, loss: Loss) -> dic
             dataset = registry.name_of(type(experiment.dataset))
             raise ConfigError(f"augment={name} does not fit dataset={dataset}: {error}.") from error
     return experiment.augment
+
+
+def sampling_for(experiment: Experiment, splits: Splits) -> Tensor | None:
+    """Return the chance of each train item [N] to be drawn, or None where all have the same.
+
+    Raises ConfigError where there are no classes to balance, or they are not known beforehand.
+    """
+    if experiment.data.sampling is Sampling.uniform:
+        return None
+    targets = targets_of(splits.train)
+    if targets is None or splits.spec.task is not Task.classification:
+        lack = "has no classes" if targets is not None else "gives its classes only item by item"
+        name = registry.name_of(type(experiment.dataset))
+        raise ConfigError(f"data.sampling=balanced: dataset={name} {lack}; Allowed: uniform.")
+    return 1 / targets.bincount()[targets]
 
 
 def _takes_shares(plugin: type[Plugin]) -> bool:

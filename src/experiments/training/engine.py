@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from experiments.data.batches import Read
+from experiments.data.transfer import Read
 from experiments.plugin.spec import Tensors
 from experiments.training.loop import Batch, Step, descend
 from experiments.training.program.program import Program

@@ -57,6 +57,31 @@ def check_outputs(
         )
 
 
+def check_last_batch(
+    experiment: Experiment, model: Forward, params: Params, train: Batches
+) -> None:
+    """Compute the outputs of one item where a batch has one; raise ConfigError where that fails.
+
+    Batch normalisation has no variance of one value.
+    """
+    size, drop_last = experiment.batch_size, experiment.data.drop_last
+    if size > 1 and (drop_last or train.size % size != 1):
+        return
+    inputs, _ = train.first(1)
+    copies = {name: buffer.clone() for name, buffer in model.buffers.items()}
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            model.bound(copies)(params.tensors, inputs)
+    except ValueError as error:
+        where = f"an epoch's last of {train.size} items" if size > 1 else "each"
+        advice = "data.drop_last=true leaves it out" if size > 1 else "give batch_size at least 2"
+        raise ConfigError(
+            f"batch_size={size}: a batch, {where}, has one item, with which "
+            f"model={registry.name_of(type(experiment.model))} cannot be trained "
+            f"({str(error).splitlines()[0]}); {advice}."
+        ) from error
+
+
 def _is_channels_last(
     experiment: Experiment, network: nn.Module | Network, device: torch.device
 ) -> bool:

@@ -27,7 +27,7 @@ from experiments.settings import Experiment, TrackingMode
 from experiments.training import compatibility
 from experiments.training.device import open_device
 from experiments.training.forward import Forward
-from experiments.training.network import check_outputs, open_network
+from experiments.training.network import check_last_batch, check_outputs, open_network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +112,7 @@ def prepare(experiment: Experiment) -> Session:
         experiment.monitor, metrics, batches["val"].size
     )
     check_outputs(experiment, splits.spec, model, params, batches["train"])
+    check_last_batch(experiment, model, params, batches["train"])
 
     steps = _counted(experiment, batches["train"])
     rule = rule_for([experiment], params, **steps)
@@ -161,7 +162,11 @@ def _batches(
     )
     size = experiment.evaluate.batch_size
     train = make(
-        splits.train, batch_size=experiment.batch_size, order=data.order, drop_last=data.drop_last
+        splits.train,
+        batch_size=experiment.batch_size,
+        order=data.order,
+        drop_last=data.drop_last,
+        weights=compatibility.sampling_for(experiment, splits),
     )
     if not len(train):
         raise ConfigError(

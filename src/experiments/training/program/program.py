@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments.data.batches import Read
+from experiments.data.transfer import Read
 from experiments.errors import CaptureError
 from experiments.plugin.spec import Tensors, Unit
 from experiments.rules.rule import Memory
