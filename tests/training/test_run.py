@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from composed import compose, execute
+from composed import SMALL, compose, execute
 
 from experiments.runs.result import Result
 from experiments.runs.tracker import InMemory, Tracker
@@ -103,3 +103,32 @@ def test_pictures_that_use_little_of_a_byte_are_drawn_between_their_extremes(
 ) -> None:
     session = prepare(compose([f"dataset={dataset}", "tracking=none"]))
     assert handover._stored(session, 3).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("overrides", "answer"),
+    [
+        (["optimizer.lr=0", "dataset.task=classification"], "always answering '"),
+        (
+            ["optimizer.lr=1e-9", "dataset.task=regression", "monitor=val/r2"],
+            "the mean of the targets",
+        ),
+    ],
+)
+def test_a_run_that_has_learnt_nothing_says_so(
+    overrides: list[str], answer: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    finished(*SMALL, "epochs=1", *overrides)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == 1
+    assert "is no better than" in told[0]
+    assert answer in told[0]
+
+
+def test_a_run_that_has_learnt_something_has_no_doubts(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    finished(*SMALL, "epochs=60", "dataset.task=classification")
+    assert "no better than" not in caplog.text
+    line = next(text for text in caplog.text.splitlines() if "data     " in text)
+    assert line.endswith("70 train, 15 val, 15 test items; inputs [4]; classification of 3 classes")

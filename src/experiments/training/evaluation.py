@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from experiments.data.batches import Batches
-from experiments.plugin.spec import Tensors
+from experiments.data.doubts import targets_of
+from experiments.plugin.spec import Task, Tensors
 from experiments.process import signals
 from experiments.training.forward import Forward
 from experiments.training.session import Session
@@ -35,6 +36,25 @@ def evaluate(session: Session, split: str) -> list[dict[str, float]]:
     for name, metric in session.metrics.items():
         values[f"{split}/{name}"] = axis.values(axis.map(metric.value)(totals[name]))
     return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
+def without_inputs(session: Session) -> tuple[str, float] | None:
+    """Return the best answer that looks at no input, and what the monitored metric is for it.
+
+    It is train's largest class, or the mean of its targets. None where a loss is monitored, or
+    targets are known only item by item.
+    """
+    spec, metric = session.splits.spec, session.metrics.get(session.monitor.removeprefix("val/"))
+    train, val = targets_of(session.splits.train), targets_of(session.splits.val)
+    if metric is None or train is None or val is None:
+        return None
+    if spec.task is Task.classification:
+        largest = int(train.bincount().argmax())
+        answer, told = torch.eye(len(spec.classes))[largest], f"'{spec.classes[largest]}'"
+    else:
+        answer, told = train.double().mean(0).reshape(-1), "the mean of the targets"
+    outputs = answer.expand(len(val), -1)
+    return told, metric.value(metric.statistics(outputs, val).double()).item()
 
 
 @torch.no_grad()

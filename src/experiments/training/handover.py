@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from experiments.report.tables import markdown_table, tensor_table
 from experiments.runs import code, provenance
 from experiments.runs.result import FILE, Result, Status
 from experiments.runs.tracker import Tracker
+from experiments.training import announcement
 from experiments.training.evaluation import outputs_of, predict_item
 from experiments.training.history import History
 from experiments.training.session import Session
@@ -38,7 +39,7 @@ def record_origin(
     patch: str,
 ) -> None:
     """Record a run's tensors, settings, device and data, and the code beside its commit."""
-    announce_data(session, log)
+    announcement.announce_data(session, log)
     table = _tensors(session)
     log.info("%s\n", table)
     if tracker.folder is None:
@@ -49,23 +50,6 @@ def record_origin(
     write(tracker, "config.yaml", description.to_yaml(config))
     tracker.add("tags", values={"device": provenance.device_name(session.device)})
     tracker.add("dataset", **dataset)
-
-
-def announce_data(session: Session, log: logging.Logger) -> None:
-    """Print what the data are and why, what else was found in them, and what is doubtful."""
-    log.info("data     %s", summary.data_line(session.splits))
-    for note in session.splits.notes:
-        log.info("data     %s", note)
-    for doubt in session.doubts:
-        log.warning("%s", doubt)
-
-
-def announce(result: Result, history: History, log: logging.Logger) -> None:
-    """Print the result table and why the run ended."""
-    log.info("\n%s\n", summary.metrics_table(result.metrics))
-    best = f"{history.monitor} {result.value:.4f} at step {history.best_step}"
-    log.info("best     %s", best)
-    log.info("stopped  %s, after %d steps and %.1f s", result.reason, result.step, result.seconds)
 
 
 def hand_over(
@@ -83,7 +67,8 @@ def hand_over(
     if alone if settings.model is None else settings.model:
         _add_model(tracker, session)
     write(tracker, FILE, result.to_json())
-    tracker.add("tags", values={"mlflow.note.content": _note(result, start)})
+    doubts = [*session.doubts, *announcement.vanities(session, result)]
+    tracker.add("tags", values={"mlflow.note.content": _note(result, start, doubts)})
     if alone if settings.figures is None else settings.figures:
         for name in _draw(session, history, tracker.folder / "figures"):
             tracker.artifact(f"figures/{name}", "figures")
@@ -173,12 +158,13 @@ def _add_model(tracker: Tracker, session: Session) -> None:
     )
 
 
-def _note(result: Result, start: Mapping[str, Any]) -> str:
+def _note(result: Result, start: Mapping[str, Any], doubts: Sequence[str]) -> str:
     rows = [[name, str(value)] for name, value in start["params"].items() if "." not in name]
     return "\n\n".join(
         [
             f"**{result.monitor} {result.value:.4f}** — stopped by {result.reason}, "
             f"{result.step} steps in {result.seconds:.1f} s.",
+            *(f"**Beware**: {doubt}" for doubt in doubts),
             summary.metrics_table(result.metrics, markdown=True),
             markdown_table(["setting", "value"], rows),
             f"Again: `{start['tags']['command']}`",

@@ -18,7 +18,7 @@ from experiments.runs.provenance import Identity
 from experiments.runs.result import Result
 from experiments.runs.tracker import Tracker
 from experiments.settings import Experiment
-from experiments.training import divergence, handover, lanes
+from experiments.training import announcement, divergence, handover, lanes
 from experiments.training.group import Ended, Lane
 from experiments.training.record import Record
 from experiments.training.resume import Earlier
@@ -153,7 +153,7 @@ class _Execution:
         name = registry.name_of(type(single.experiment.dataset))
         dataset = provenance.dataset_event(single.splits, name)
         if len(runs) > 1:  # whose own lines are in their files
-            handover.announce_data(single, log)
+            announcement.announce_data(single, log)
         prepared = []
         for place, run in enumerate(runs):
             record = Record(run.experiment, session, run.tracker, run.log, run.identity.job)
@@ -184,7 +184,7 @@ class _Execution:
         if isinstance(outcome, Result):
             try:
                 with without_exit():
-                    handover.announce(outcome, history, run.log)
+                    announcement.announce(ended.session, outcome, history, run.log)
                     start = self._starts[run.identity.run_id]
                     handover.hand_over(ended.session, run.tracker, history, outcome, start)
                     handover.end(run.tracker, run.log, "FINISHED")

@@ -112,9 +112,10 @@ def prepare(experiment: Experiment) -> Session:
         experiment.monitor, metrics, batches["val"].size
     )
     check_outputs(experiment, splits.spec, model, params, batches["train"])
-    check_last_batch(experiment, model, params, batches["train"])
 
     steps = _counted(experiment, batches["train"])
+    if steps["total_steps"] >= steps["steps_per_epoch"] or experiment.batch_size == 1:
+        check_last_batch(experiment, model, params, batches["train"])
     rule = rule_for([experiment], params, **steps)
     return Session(
         experiments=(experiment,),

@@ -1,0 +1,41 @@
+"""What a run prints of its data before the first step, and of itself after the last."""
+
+import logging
+from collections.abc import Iterator
+
+from experiments.report import summary
+from experiments.runs.result import Result
+from experiments.training.evaluation import without_inputs
+from experiments.training.history import History
+from experiments.training.session import Session
+
+
+def announce_data(session: Session, log: logging.Logger) -> None:
+    """Print what the data are and why, what else was found in them, and what is doubtful."""
+    log.info("data     %s", summary.data_line(session.splits))
+    for note in session.splits.notes:
+        log.info("data     %s", note)
+    for doubt in session.doubts:
+        log.warning("%s", doubt)
+
+
+def announce(session: Session, result: Result, history: History, log: logging.Logger) -> None:
+    """Print the result table, why the run ended, and where it has learnt nothing."""
+    log.info("\n%s\n", summary.metrics_table(result.metrics))
+    best = f"{history.monitor} {result.value:.4f} at step {history.best_step}"
+    log.info("best     %s", best)
+    log.info("stopped  %s, after %d steps and %.1f s", result.reason, result.step, result.seconds)
+    for doubt in vanities(session, result):
+        log.warning("%s", doubt)
+
+
+def vanities(session: Session, result: Result) -> Iterator[str]:
+    """Say where the best that a model has come to is no better than to look at no input."""
+    if found := without_inputs(session):
+        answer, value = found
+        better = result.value > value if result.higher_is_better else result.value < value
+        if not better:
+            yield (
+                f"{result.monitor} {result.value:.4f} is no better than always answering {answer} "
+                f"({value:.4f})."
+            )
