@@ -1,17 +1,17 @@
 """Describe images whose pixels are bytes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from experiments import DataSpec, Task
+from plugins.dataset import _moments
 
 # Mean and standard deviation of ImageNet's red, green and blue, as torchvision's models expect
 # them, and of a grey made of them (luma: 0.299, 0.587 and 0.114).
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IMAGENET_GREY = (0.459,), (0.226,)
-_CONSTANT = 1e-6  # of 1: what rounding leaves of a channel that never changes
 
 
 def spec(
@@ -42,11 +42,5 @@ def figures(images: Tensor) -> tuple[list[float], list[float]]:
 
     Both are of pixels from 0 to 1; the deviation is 1 where nothing changes.
     """
-
-    def mean_of(values: Callable[[Tensor], Tensor]) -> Tensor:
-        sums = [values(part.double() / 255).sum((0, 2, 3)) for part in images.split(16)]
-        return torch.stack(sums).sum(0) / images[:, 0].numel()
-
-    mean = mean_of(lambda part: part)
-    std = mean_of(lambda part: (part - mean.view(-1, 1, 1)).square()).sqrt()
-    return mean.tolist(), torch.where(std > _CONSTANT, std, 1.0).tolist()
+    mean, std = _moments.of(images, axis=1, constant=255.0)
+    return (mean.flatten() / 255).tolist(), (std.flatten() / 255).tolist()

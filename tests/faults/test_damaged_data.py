@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from commands import refused
@@ -341,11 +342,40 @@ def image_cases(_: str) -> Iterator[tuple[str, Case]]:
         yield f"folder: {name}", Case(make, settings, "images/red", kind)
 
 
+def array_cases(_: str) -> Iterator[tuple[str, Case]]:
+    """Yield damage of a file of arrays."""
+
+    def make(root: Path) -> None:
+        np.savez(root / "arrays.npz", x=np.eye(COUNT), y=np.arange(COUNT) % 2)
+
+    def bomb_of_arrays(path: Path) -> None:
+        np.savez_compressed(path, x=np.zeros((COUNT, 2**22), np.uint8), y=np.arange(COUNT) % 2)
+
+    kinds = {
+        "an empty file": Kind(instead(b""), "expected arrays, which cannot be read"),
+        "a lost half": Kind(stored(lambda c: c[: len(c) // 2]), "expected arrays, which cannot"),
+        "a changed value": Kind(stored(lambda c: flipped(c, 1000)), "Bad CRC-32"),
+        "a bomb": Kind(bomb_of_arrays, "may be made to fill the memory"),
+        "a gigabyte of holes": Kind(holes(2**30), "and holes"),
+        "a pickle": Kind(
+            lambda path: np.savez(path, x=np.array([Harm(path.with_name("canary"))]), y=[0]),
+            "expected numbers or texts",
+        ),
+        "absent": Kind(Path.unlink, NONE),
+        "a pipe": PLACES["a pipe"],
+        "a folder": PLACES["a folder"],
+        "a device": Kind(replaced(lambda path: path.symlink_to("/dev/zero")), NONE),
+    }
+    for name, kind in kinds.items():
+        yield name, Case(make, lambda root: [f"path={root}/arrays.npz"], "arrays.npz", kind)
+
+
 ALL: dict[str, Callable[[str], Iterator[tuple[str, Case]]]] = {
     **dict.fromkeys([*FOLDERS, "emnist"], idx_cases),
     **dict.fromkeys(["cifar10", "cifar100"], cifar_cases),
     "csv": csv_cases,
     "image_folder": image_cases,
+    "arrays": array_cases,
 }
 TWINS = ("fashion_mnist", "kmnist", "emnist", "cifar100")  # read by the code of the first
 CASES = [(plugin, name, case) for plugin in ALL for name, case in ALL[plugin](plugin)]
@@ -382,6 +412,7 @@ WITH_COMMANDS = {
     "cifar10": ("", "a pickle with code"),
     "csv": ("", "a lost end"),
     "image_folder": ("", "a bomb of PNG"),
+    "arrays": ("", "a lost half"),
 }
 
 
