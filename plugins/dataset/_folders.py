@@ -66,8 +66,7 @@ def without(
 def notes(others: Others) -> list[str]:
     """Say which files are no items."""
     endings = ", ".join(f"{name or 'none'} ({n})" for name, n in others.most_common(5))
-    told = f"{others.total()} files are no images by the endings of their names: {endings}"
-    return [told] if others else []
+    return [f"files left out by the endings of their names: {endings}"] if others else []
 
 
 def _folder(tree: _tree.Tree, split: str) -> Path | None:

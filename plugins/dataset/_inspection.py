@@ -56,8 +56,8 @@ def inspect(
     notes = {
         f"{_told(broken, len(files), root)}, and are left out": broken,
         f"left out, too: {', '.join(more)}": more,
-        f"{deep} images have greys of more than 8 bits, which are scaled to 0 to 255": deep,
-        f"{animated} images have several frames, of which the first is taken": animated,
+        f"images with greys of more than 8 bits, which are scaled to 0 to 255: {deep}": deep,
+        f"images with several frames, of which the first is taken: {animated}": animated,
     }
     told = tuple(note for note, found in notes.items() if found)
     return Inspection(form, resident, frozenset(broken), told)

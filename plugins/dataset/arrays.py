@@ -47,9 +47,11 @@ class Arrays(Dataset):
         train, val, test = (
             items.get(split, items["train"]).some(places) for split, places in index.items()
         )
-        told = [f"{split}: inputs are {a}, targets {b}" for split, (a, b) in pairs.items()]
+        told = [f"{split}: inputs '{a}', targets '{b}'" for split, (a, b) in pairs.items()]
         if layout is not _layout.Channels.none:
-            told.append("inputs are images; dataset.channels=none otherwise")
+            told.append(
+                f"inputs are images, colours {layout.value}; dataset.channels=none otherwise"
+            )
         return Splits(
             spec=self._spec(items["train"], index["train"], labels, layout),
             train=train,

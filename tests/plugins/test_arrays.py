@@ -130,7 +130,7 @@ def test_splits_may_have_their_own_arrays(
 def test_arrays_of_all_items_are_divided(inputs: str, targets: str, tmp_path: Path) -> None:
     splits = load(saved(tmp_path, **{inputs: numbers(40, 4), targets: labels(40)}))
     assert [len(part) for part in (splits.train, splits.val, splits.test)] == [28, 6, 6]  # type: ignore[arg-type]
-    assert splits.notes == (f"train: inputs are {inputs}, targets {targets}",)
+    assert splits.notes == (f"train: inputs '{inputs}', targets '{targets}'",)
 
 
 def test_names_are_a_setting(tmp_path: Path) -> None:

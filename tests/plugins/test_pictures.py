@@ -314,7 +314,7 @@ def test_hidden_files_and_folders_are_no_items(tmp_path: Path) -> None:
     splits = load(root)
     assert splits.spec.classes == ("a", "b")
     assert len(images(splits)) == 20
-    assert splits.notes == ("1 files are no images by the endings of their names: .txt (1)",)
+    assert splits.notes == ("files left out by the endings of their names: .txt (1)",)
 
 
 def test_a_link_that_is_refused_names_the_setting_that_follows_it(tmp_path: Path) -> None:
