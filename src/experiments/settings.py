@@ -52,7 +52,7 @@ def setting(decides: Decides, default: Any = MISSING, *, vary: Vary = Vary.none)
 def quantity(decides: Decides, default: float | None, **limits: float) -> Any:
     """Declare a field of an experiment that is a number within limits."""
     metadata = {"decides": decides, "vary": Vary.none}
-    return number(default, lanes=False, metadata=metadata, **limits)
+    return number(default, lanes=False, repeats=False, metadata=metadata, **limits)
 
 
 class TrackingMode(Enum):
@@ -143,7 +143,9 @@ class Experiment:
     augment: dict[str, Augment] = setting(Decides.fit, dict)  # of training batches, in order
     metric: dict[str, Metric] = setting(Decides.fit, dict)  # none: the task's usual ones
 
-    seed: int = number(0, at_least=0, metadata={"decides": Decides.result, "vary": Vary.all})
+    seed: int = number(
+        0, at_least=0, repeats=True, metadata={"decides": Decides.result, "vary": Vary.all}
+    )
     epochs: int = quantity(Decides.result, 30, at_least=1)
     max_steps: int | None = quantity(Decides.result, None, at_least=1)
     time_limit: float | None = quantity(Decides.result, None, above=0)  # seconds of training

@@ -27,7 +27,7 @@ from experiments.errors import ConfigError
 from experiments.plugin import bounds
 from experiments.settings import Decides, decided_by
 from experiments.sweeps.search import axes
-from experiments.sweeps.search.repeats import Judge, combined
+from experiments.sweeps.search.repeats import Judge, combined, taken_apart
 from experiments.sweeps.search.settings import Pruner, Search
 from experiments.training.judge import judging
 
@@ -46,7 +46,8 @@ class OptunaSweeper(Sweeper):
     """Ask a study for batches of trials, launch them, and tell the study how they went.
 
     What a setting is varied over is written as `experiments.sweeps.search.axes.separated` says.
-    With `repeats=r` a trial is r jobs whose seeds follow each other, and its value is their mean.
+    With `repeats=r` a trial is r jobs whose seeds follow each other, and with a setting that only
+    repeats a run, as a fold does, one for each of its values; the trial's value is their mean.
     Raises ConfigError for settings that cannot work.
     """
 
@@ -66,6 +67,7 @@ class OptunaSweeper(Sweeper):
         self._parser = OverridesParser.create(config_loader=hydra_context.config_loader)
         self._base, self._basis = config, str(getattr(task_function, "basis", ""))
         self._repeats = int(OmegaConf.select(config, "repeats", default=1))
+        self._again: Sequence[Sequence[str]] = [[]]  # of each trial
         from experiments.sweeps.launch import Launch
 
         self._launch = Launch(task_function, hydra_context, config)  # type: ignore[arg-type]
@@ -78,9 +80,10 @@ class OptunaSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> dict[int, Result]:
         """Search, say what was best, and return how the jobs ended by number."""
         given = texts.of_params(self.settings.params)
-        space, fixed = axes.separated(self._parser.parse_overrides([*given, *arguments]))
-        self._check(space)
-        limits.check_jobs([self.settings.n_trials, self._repeats])
+        varied, fixed = axes.separated(self._parser.parse_overrides([*given, *arguments]))
+        self._check(varied)
+        space, self._again = taken_apart(varied)
+        limits.check_jobs([self.settings.n_trials, self._repeats, len(self._again)])
         results: dict[int, Result] = {}
         with closing(self._study(space, fixed)) as study:
             if study.earlier:
@@ -99,8 +102,14 @@ class OptunaSweeper(Sweeper):
         from experiments.runs.result import Status
         from experiments.sweeps.jobs import repeated
 
-        repeats, seed = self._repeats, int(OmegaConf.select(self._base, "seed", default=0))
-        jobs = [job for t in trials for job in repeated([*base, *t.lines], repeats, seed)]
+        seed = int(OmegaConf.select(self._base, "seed", default=0))
+        jobs = [
+            [*job, *again]
+            for trial in trials
+            for job in repeated([*base, *trial.lines], self._repeats, seed)
+            for again in self._again
+        ]
+        repeats = self._repeats * len(self._again)
         numbers = self._launch.numbers(jobs)
         of_trials = [trial.number for trial in trials for _ in range(repeats)]
         judge = Judge(study.report, dict(zip(numbers, of_trials, strict=True)), repeats=repeats)
@@ -130,6 +139,8 @@ class OptunaSweeper(Sweeper):
         settings = self.settings
         about = {k: line.partition("=")[2] for k, line in fixed.items() if _matters(k)}
         about["code and data"] = self._basis
+        if any(self._again):
+            about["repetitions"] = str(self._again)
         mode = OmegaConf.select(self._base, "tracking.mode")
         silent = getattr(mode, "name", mode) == "none"  # such a sweep keeps nothing
         file = None if silent else settings.storage

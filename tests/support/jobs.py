@@ -19,7 +19,7 @@ def job(value: float, status: str = "finished", seed: int = 0, **settings: objec
     """Return an outcome whose curve rises or falls to its value in four steps."""
     return Outcome(
         settings={key: str(setting) for key, setting in settings.items()},
-        seed=str(seed),
+        repeat={"seed": str(seed)},
         status=status,
         value=value,
         curve=[(step, value * step / 4) for step in range(1, 5)],

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from folds import folded
 from hydra.core.config_store import ConfigStore
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, errors
@@ -195,6 +196,23 @@ def test_repeats_are_jobs_whose_seeds_go_up_and_whose_mean_counts(
     seeds = ["seed=5", "seed=6", "seed=7"]
     assert sorted(launcher.jobs) == [[f"a={a}", seed] for a in (1, 2) for seed in seeds]
     assert caplog.messages[-1].endswith("with 8: a=2")
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_folds_repeat_a_trial_and_are_not_searched(
+    sweep: Sweep, caplog: pytest.LogCaptureFixture
+) -> None:
+    folded()
+    with caplog.at_level(logging.INFO):
+        launcher = sweep(
+            ["a=1,2", "dataset.fold=range(3)"],
+            lambda _, s: result(float(s["a"]) + float(s["dataset.fold"])),
+            base={"repeats": 2},
+            sampler="grid",
+        )
+    again = [[f"seed={seed}", f"dataset.fold={fold}"] for seed in range(2) for fold in range(3)]
+    assert launcher.jobs == [[f"a={a}", *lines] for a in (1, 2) for lines in again]
+    assert caplog.messages[-1].endswith("with 3: a=2")
 
 
 def test_repeats_begin_with_the_seed_of_the_configuration(sweep: Sweep) -> None:

@@ -2,23 +2,17 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import is_dataclass
+from collections.abc import Mapping
 from enum import Enum
 from itertools import accumulate, pairwise
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
-from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from experiments.config import limits
-from experiments.plugin import registry
-from experiments.plugin.kinds import Plugin
-from experiments.settings import Experiment
+from experiments.config import limits, schema
 from experiments.text import as_value, quoted
 
 _LINE = re.compile(r"([+]{0,2}[\w.]+)=(.+)", re.DOTALL)
@@ -134,42 +128,16 @@ def _taken(key: str) -> _Takes:
 
     A setting that does not exist takes anything: its key is told when it is composed.
     """
-    hints: list[Any] = [HydraConf] if key.startswith("hydra.") else [Experiment]
-    for name in key.removeprefix("hydra.").split("."):
-        hints = [inner for hint in hints for inner in _below(hint, name)]
-    found = set(map(_taken_by, hints))
+    found = {_taken_by(place.hint) for place in schema.places(key)}
     if len(found) == 1:
         return found.pop()
     return _Takes.other if found == {_Takes.other} else _Takes.any
 
 
-def _below(hint: Any, name: str) -> Iterator[Any]:
-    """Yield the types that what a value holds under a name may have."""
-    for owner in _alternatives(hint):
-        if get_origin(owner) is dict:
-            yield get_args(owner)[1]
-        elif is_dataclass(owner):
-            hints = [get_type_hints(cls) for cls in _classes(owner)]
-            yield from (each[name] for each in hints if name in each)
-
-
-def _classes(owner: Any) -> Iterable[type[Any]]:
-    """Return the classes that a value may be of: of a kind all its plugins."""
-    if issubclass(owner, Plugin):
-        return registry.plugins(registry.kind_of(owner)).values()
-    return [owner]
-
-
 def _taken_by(hint: Any) -> _Takes:
-    found = _alternatives(hint)
+    found = schema.alternatives(hint)
     if found in ([str], [Path]):
         return _Takes.text
     if found and all(get_origin(one) is list and get_args(one) == (str,) for one in found):
         return _Takes.texts
     return _Takes.any if Any in found or str in found else _Takes.other
-
-
-def _alternatives(hint: Any) -> Sequence[Any]:
-    if get_origin(hint) in (Union, UnionType):
-        return [one for one in get_args(hint) if one is not NoneType]
-    return [hint]

@@ -19,6 +19,7 @@ def number(
     default: Any = dataclasses.MISSING,
     *,
     lanes: bool = False,
+    repeats: bool = False,
     metadata: Mapping[str, Any] | None = None,
     **limits: float,
 ) -> Any:
@@ -28,10 +29,11 @@ def number(
     within every limit; NaN and infinity are within none, nor is in any field a whole number of more
     than 64 bits. `lanes` says of a loss's number that it
     enters by arithmetic, of a model's that it changes values of tensors alone: runs that differ in
-    it may train together. More `metadata` is the owner's business.
+    it may train together. With `repeats` runs that differ in it alone are repetitions, of which a
+    sweep shows the mean. More `metadata` is the owner's business.
     """
     assert limits.keys() <= _LIMITS.keys(), f"unknown limit in {sorted(limits)}"
-    metadata = {"limits": limits, "lanes": lanes, **(metadata or {})}
+    metadata = {"limits": limits, "lanes": lanes, "repeats": repeats, **(metadata or {})}
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

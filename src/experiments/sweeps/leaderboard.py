@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.config import schema
 from experiments.errors import ConfigError
 from experiments.report.sweep import outcomes
 from experiments.report.sweep.outcomes import Outcome
@@ -15,7 +16,6 @@ from experiments.runs.folder import Folder
 from experiments.runs.result import Result, Status
 from experiments.settings import Decides, decided_by
 
-_SEED = "seed"
 Points = Sequence[tuple[int, float]]
 
 
@@ -31,9 +31,10 @@ class Job:
     @property
     def outcome(self) -> Outcome:
         """What the figures of the sweep show of it."""
+        own = self.overrides
         return Outcome(
-            settings={key: text for key, text in self.overrides.items() if key != _SEED},
-            seed=self.overrides.get(_SEED, ""),
+            settings={key: own[key] for key in own if not schema.is_repeat(key)},
+            repeat={key: own[key] for key in own if schema.is_repeat(key)},
             status=self.result.status,
             value=self.result.value,
             curve=self.curve,
@@ -70,14 +71,14 @@ def table(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-def over_seeds(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
-    """Return the header and rows of the settings with mean and deviation over their seeds.
+def averaged(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
+    """Return the header and rows of the settings with mean and deviation over their repetitions.
 
-    There are none where no setting has several seeds, or none a value.
+    There are none where nothing is repeated, or nothing has a value.
     """
-    first = jobs[0].result
-    groups = outcomes.ranked([job.outcome for job in jobs], higher_is_better=first.higher_is_better)
-    settings = outcomes.swept([job.outcome for job in jobs])
+    first, found = jobs[0].result, [job.outcome for job in jobs]
+    groups = outcomes.ranked(found, higher_is_better=first.higher_is_better)
+    settings = outcomes.swept(found)
     rows = []
     for group in groups:
         values = [one.value for one in group if one.is_scored]
@@ -86,8 +87,9 @@ def over_seeds(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
         lost = len(group) - len(values)
         own = [group[0].settings.get(key, "") for key in settings]
         rows.append([*own, mean, deviation, str(len(group)), str(lost)])
+    over = outcomes.repeated_over(found)
     several = any(len(group) > 1 for group in groups) and first.monitor != ""
-    return [*settings, f"mean {first.monitor}", "deviation", "seeds", "lost"], rows * several
+    return [*settings, f"mean {first.monitor}", "deviation", over, "lost"], rows * several
 
 
 def label(job: Job) -> str:

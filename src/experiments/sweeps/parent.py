@@ -8,7 +8,7 @@ from pathlib import Path
 
 from experiments.report import figures
 from experiments.report.sweep import curves, heatmap, parallel
-from experiments.report.sweep.outcomes import swept
+from experiments.report.sweep.outcomes import repeated_over, swept
 from experiments.report.tables import markdown_table, text_table
 from experiments.runs import provenance
 from experiments.runs.folder import Folder
@@ -77,12 +77,14 @@ class Sweep:
                 print(f"and {len(more)} more in {self._folder}/leaderboard.md", flush=True)
         write(self._tracker, "leaderboard.md", markdown_table(header, rows))
         self._write_csv("leaderboard.csv", _records(jobs))
-        header, rows = leaderboard.over_seeds(jobs)
+        header, rows = leaderboard.averaged(jobs)
         if rows:
             print(f"\n{text_table(header, rows[:_SHOWN])}", flush=True)
-            write(self._tracker, "over_seeds.md", markdown_table(header, rows))
-            self._write_csv("over_seeds.csv", [dict(zip(header, r, strict=True)) for r in rows])
-            parts += ["Over seeds", markdown_table(header, rows[:_SHOWN])]
+            over = f"over {repeated_over(job.outcome for job in jobs)}"
+            name = over.replace(" ", "_")
+            write(self._tracker, f"{name}.md", markdown_table(header, rows))
+            self._write_csv(f"{name}.csv", [dict(zip(header, r, strict=True)) for r in rows])
+            parts += [over.capitalize(), markdown_table(header, rows[:_SHOWN])]
         print(flush=True)
         best = jobs[0]
         if best.result.status is Status.finished:

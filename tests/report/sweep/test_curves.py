@@ -141,6 +141,13 @@ def test_a_step_has_the_median_of_the_seeds_that_have_a_value_there(drawn: list[
     assert [y for _, y in line(axes, "1 lr=1")] == pytest.approx(expected)
 
 
+def test_folds_of_other_lengths_have_their_steps_in_common(drawn: list[Figure]) -> None:
+    steps = [[(epoch * length, 1.0 * epoch) for epoch in (1, 2, 3)] for length in (39, 40, 40)]
+    learned([replace(job(1.0, lr=1), curve=curve) for curve in steps])
+    assert [x for x, _ in line(drawn[0].axes[0], "1 lr=1")] == [40, 80, 120]
+    assert not drawn[0].axes[0].collections
+
+
 def test_one_seed_has_no_band(drawn: list[Figure]) -> None:
     learned(grid(RATES, seeds=1))
     assert not drawn[0].axes[0].collections
@@ -195,7 +202,7 @@ def test_odd_jobs_are_drawn_without_a_warning(
 outcomes = st.builds(
     Outcome,
     settings=st.dictionaries(st.sampled_from("ab"), st.sampled_from(TEXTS) | st.text()),
-    seed=st.sampled_from("012"),
+    repeat=st.dictionaries(st.sampled_from(["seed", "fold"]), st.sampled_from("012")),
     status=st.sampled_from(["finished", "finished", "diverged", "failed", "pruned"]),
     value=st.floats() | st.sampled_from(EXTREMES),
     curve=st.lists(st.tuples(st.integers(0, 10**9), st.floats()), max_size=5),

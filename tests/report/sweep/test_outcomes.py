@@ -1,11 +1,12 @@
 """Outcomes: which count, how they are grouped, and under which names they are shown."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from jobs import EXTREMES, job
 
-from experiments.report.sweep.outcomes import lost_rows, ranked, short_names, swept
+from experiments.report.sweep.outcomes import lost_rows, ranked, repeated_over, short_names, swept
 
 
 @pytest.mark.parametrize("value", EXTREMES)
@@ -38,6 +39,13 @@ def test_names_are_short_where_that_tells_them_apart() -> None:
         "data.batch_size": "batch_size",
         "model": "model",
     }
+
+
+def test_repetitions_are_named_by_what_they_differ_in() -> None:
+    fold = replace(job(1), repeat={"dataset.fold": "1", "seed": "0"})
+    assert repeated_over([job(1)]) == "seeds"
+    assert repeated_over([fold]) == "folds and seeds"
+    assert repeated_over([]) == "jobs"
 
 
 def test_all_settings_are_found_in_whichever_job_they_stand() -> None:

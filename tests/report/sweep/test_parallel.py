@@ -76,7 +76,7 @@ def test_the_lost_are_dashed_and_end_at_a_tick_of_their_own() -> None:
 def test_jobs_that_differ_in_their_seeds_only_have_an_axis_of_seeds() -> None:
     svg = drawing([job(0.5 + seed / 10, seed=seed) for seed in range(3)])
     assert names(svg) == ["seed", "val/acc"]
-    assert names(drawing([])) == ["seed", "val/acc"]
+    assert names(drawing([])) == ["job", "val/acc"]
 
 
 def test_names_are_text_and_never_markup() -> None:
@@ -98,7 +98,7 @@ def test_a_thousand_jobs_are_thin_and_few_bytes() -> None:
 outcomes = st.builds(
     Outcome,
     settings=st.dictionaries(st.sampled_from([*"ab", HOSTILE]), st.sampled_from(TEXTS) | st.text()),
-    seed=st.sampled_from(["0", "", HOSTILE]),
+    repeat=st.dictionaries(st.sampled_from(["seed", "b"]), st.sampled_from(["0", "", HOSTILE])),
     status=st.sampled_from(["finished", "finished", "diverged", "failed", HOSTILE]),
     value=st.floats() | st.sampled_from(EXTREMES),
     curve=st.just([]),

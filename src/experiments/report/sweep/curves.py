@@ -18,6 +18,7 @@ from experiments.report.sweep.outcomes import (
     is_drawn,
     lost_rows,
     ranked,
+    repeated_over,
     short_names,
     swept,
 )
@@ -39,9 +40,9 @@ _DISTINCT = 40  # values of a setting that each have a median; more numbers shar
 def learning_curves(
     path: Path, outcomes: Sequence[Outcome], *, ylabel: str, higher_is_better: bool
 ) -> None:
-    """Draw, for the best settings, the median over seeds at each step, and the quartiles.
+    """Draw, for the best settings, the median over repetitions at each step, and the quartiles.
 
-    A step's median is that of the seeds that have a value there; one not finite is the worst.
+    A step's median is that of the repetitions that have a value there; one not finite is the worst.
     The second half of the steps is drawn once more, larger.
     """
     worst = -LARGEST if higher_is_better else LARGEST
@@ -57,7 +58,8 @@ def learning_curves(
     columns = 2 if max(map(len, labels), default=0) <= 46 else 1
     title = ylabel
     title += f" of the best {len(best)} of {len(groups)} settings" if len(groups) > 1 else ""
-    title += ": median and quartiles over seeds" if len(groups) < len(outcomes) else ""
+    if len(groups) < len(outcomes):
+        title += f": median and quartiles over {repeated_over(outcomes)}"
     size = (WIDTH, 4.0 + 0.2 * math.ceil(len(best) / columns))
     with drawing(path, title=shortened(title), size=size) as figure:
         for place, part in enumerate((drawn, late)):
@@ -112,9 +114,14 @@ def _label(group: Sequence[Outcome], names: Mapping[str, str]) -> str:
 def _quartiles(group: Sequence[Outcome], worst: float) -> Iterator[Quartiles]:
     """Yield the 25th, 50th and 75th percentile over the jobs at each step that has a value."""
     values: dict[int, list[float]] = {}
+    lengths = {len(outcome.curve) for outcome in group}
+    # Folds may differ by an item, and so by the steps of an epoch.
+    columns = zip(*(outcome.curve for outcome in group), strict=True) if len(lengths) == 1 else ()
+    shared = [round(median(step for step, _ in column)) for column in columns]
     for outcome in group:
-        for step, value in outcome.curve:
-            values.setdefault(step, []).append(value if is_drawn(value) else worst)
+        for place, (step, value) in enumerate(outcome.curve):
+            known = values.setdefault(shared[place] if shared else step, [])
+            known.append(value if is_drawn(value) else worst)
     for step, found in sorted(values.items()):
         low, middle, high = quantiles(found * 2 if len(found) == 1 else found, method="inclusive")
         yield step, low, middle, high

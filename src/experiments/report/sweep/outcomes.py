@@ -11,14 +11,14 @@ LARGEST = 1e250  # a value drawn: differences and sums of a few must still be a 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """One job: the swept settings as text, without the seed, and how the job ended.
+    """One job: the swept settings as text, those that only repeat it in `repeat`, and its end.
 
     `status` is finished, diverged, pruned, failed or unfinished; `value` the best of the monitored
     metric, NaN where there is none; `curve` the metric at each step that had an evaluation.
     """
 
     settings: dict[str, str]
-    seed: str
+    repeat: dict[str, str]
     status: str
     value: float
     curve: Sequence[tuple[int, float]]
@@ -44,6 +44,12 @@ def swept(outcomes: Iterable[Outcome]) -> list[str]:
     return list(dict.fromkeys(key for outcome in outcomes for key in outcome.settings))
 
 
+def repeated_over(outcomes: Iterable[Outcome]) -> str:
+    """Name what repetitions differ in: seeds, folds, or several such."""
+    keys = list(dict.fromkeys(key for outcome in outcomes for key in outcome.repeat))
+    return " and ".join(f"{name}s" for name in short_names(keys).values()) or "jobs"
+
+
 def short_names(keys: Sequence[str]) -> dict[str, str]:
     """Return each setting's last part (`lr` of `optimizer.lr`), or all of it where two share it."""
     last = {key: key.rpartition(".")[2] or key for key in keys}
@@ -52,7 +58,7 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
 
 
 def ranked(outcomes: Sequence[Outcome], *, higher_is_better: bool) -> list[list[Outcome]]:
-    """Group the jobs that differ in their seeds only, and sort the groups, best median first."""
+    """Group the jobs that are repetitions of one, and sort the groups, best median first."""
     groups: dict[frozenset[tuple[str, str]], list[Outcome]] = {}
     for outcome in outcomes:
         groups.setdefault(frozenset(outcome.settings.items()), []).append(outcome)

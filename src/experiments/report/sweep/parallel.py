@@ -70,10 +70,11 @@ def page(outcomes: Sequence[Outcome], *, label: str, higher_is_better: bool) -> 
 
 
 def _setting_axes(jobs: Sequence[Outcome], keys: Sequence[str]) -> Iterator[_Axis]:
-    """Yield an axis for each swept setting, or one for the seeds where nothing else differs."""
+    """Yield an axis for each swept setting, or for what repetitions differ in if there is none."""
+    keys = keys or list(dict.fromkeys(key for job in jobs for key in job.repeat)) or ["job"]
     names = short_names(keys)
-    for key in keys or ["seed"]:
-        values = [job.settings.get(key, "") if keys else job.seed for job in jobs]
+    for key in keys:
+        values = [(job.settings | job.repeat).get(key, "") for job in jobs]
         scale = Scale.of_setting(values)
         name = names.get(key, key)
         places = [scale.place(value) for value in values]
@@ -120,7 +121,7 @@ def _line(job: Outcome, points: Sequence[tuple[float, float]], *, label: str, co
     """Return a job's line, and what is read where it is pointed at."""
     value = f"{label} = {written(job.value)}" if is_drawn(job.value) else ""
     facts = [value] if job.is_scored else [job.ending, value and f"{value} at best"]
-    facts += [f"{key} = {value}" for key, value in job.settings.items()] + [f"seed = {job.seed}"]
+    facts += [f"{key} = {value}" for key, value in (job.settings | job.repeat).items()]
     text = "&#10;".join(_text(fact, 160) for fact in facts if fact)
     kind = "job" if job.is_scored else "job lost"
     pairs = " ".join(f"{x:.1f},{_y(place):.1f}" for x, place in points)

@@ -1,4 +1,4 @@
-"""Trials that are several jobs each, which differ in their seed: judged and told by the mean."""
+"""Trials that are several jobs each, which differ in seed or fold: judged and told by the mean."""
 
 from __future__ import annotations
 
@@ -6,10 +6,23 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
+from experiments.config import schema
 from experiments.runs.result import Result, Status
+from experiments.sweeps.search.space import Space, combinations, lines
 
 # Of a trial's number, a step and its value after it: whether the trial is given up.
 Report = Callable[[int, int, float], bool]
+
+
+def taken_apart(space: Space) -> tuple[Space, list[list[str]]]:
+    """Return what is searched of a space, and the settings of each repetition of a trial.
+
+    A search over seeds is one over luck, which may be what is asked for.
+    """
+    countable = [key for key, axis in space.items() if axis.values() is not None]
+    again = [key for key in countable if key != "seed" and schema.is_repeat(key)]
+    rest = {key: axis for key, axis in space.items() if key not in again}
+    return rest, [lines(point) for point in combinations({key: space[key] for key in again})]
 
 
 def combined(results: Sequence[Result]) -> tuple[float, str]:
