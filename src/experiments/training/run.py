@@ -18,7 +18,7 @@ from experiments.runs.provenance import Identity
 from experiments.runs.result import Result
 from experiments.runs.tracker import Tracker
 from experiments.settings import Experiment
-from experiments.training import announcement, divergence, handover, lanes
+from experiments.training import announcement, discontinuity, divergence, handover, lanes
 from experiments.training.group import Ended, Lane
 from experiments.training.record import Record
 from experiments.training.resume import Earlier
@@ -163,6 +163,7 @@ class _Execution:
                 lane.keeper = Keeper(run.tracker.folder, run.tracker.sync, beside=beside)
             if run.earlier is not None:
                 _go_on(run, run.earlier, lane, dataset["digest"])
+                discontinuity.tell_jumps(run.earlier, session, place, run.tracker, run.log)
             elif lane.run_id in self._begun:
                 run.tracker.expect(0, 0)
             # An earlier part may have been killed before it was recorded.
