@@ -1,7 +1,9 @@
 """Texts reach a setting as they are typed, and a message says how else to type them."""
 
 import shlex
+from dataclasses import field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import refused
@@ -9,7 +11,9 @@ from composed import ROOT, SMALL, compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given
 from hypothesis import strategies as st
+from torch import Tensor
 
+from experiments import Metric, register
 from experiments.api import script
 from experiments.config.compose import publish
 from experiments.config.texts import as_typed, pasted
@@ -115,6 +119,44 @@ def test_what_is_printed_can_be_pasted(text: str) -> None:
 )
 def test_a_list_of_texts_has_them_as_typed(value: str, items: list[str]) -> None:
     assert _read(as_typed(f"dataset.ignore={value}")) == items
+
+
+@pytest.mark.usefixtures("own_registry")
+@pytest.mark.parametrize(
+    ("value", "declared", "other"),
+    [
+        ("sepal length (cm)", "sepal length (cm)", "sepal length (cm)"),
+        ("[a (b), c=d]", ["a (b)", "c=d"], ["a (b)", "c=d"]),
+        ("1.10", "1.10", 1.1),
+        ("[1.10, true]", ["1.10", "true"], [1.1, True]),
+        ("null", None, None),
+    ],
+)
+def test_what_takes_one_text_or_several_may_say_so(
+    value: str, declared: object, other: object
+) -> None:
+    @register("own")
+    class Own(Metric):
+        """Has a field that says so, and one that does not."""
+
+        columns: Any = field(default=None, metadata={"texts": True})
+        anything: Any = None
+
+        def statistics(self, outputs: Tensor, targets: Tensor) -> Tensor:
+            return targets
+
+        def value(self, total: Tensor) -> Tensor:
+            return total
+
+    assert _read(as_typed(f"metric.own.columns={value}")) == declared
+    assert _read(as_typed(f"metric.own.anything={value}")) == other
+
+
+def test_null_where_a_value_is_needed_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, told = refused(["dataset=csv", "dataset.path=null"], capsys, monkeypatch)
+    assert told == "error: dataset.path=null: it needs a value.\n"
 
 
 @pytest.mark.parametrize(

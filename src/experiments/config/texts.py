@@ -33,6 +33,7 @@ class _Takes(Enum):
     other = "no text"
     text = "a text and nothing else"
     texts = "a list of texts"
+    either = "a text or a list of texts"
     any = "texts among others"
 
 
@@ -128,7 +129,10 @@ def _taken(key: str) -> _Takes:
 
     A setting that does not exist takes anything: its key is told when it is composed.
     """
-    found = {_taken_by(place.hint) for place in schema.places(key)}
+    places = schema.places(key)
+    if any(place.field is not None and place.field.metadata.get("texts") for place in places):
+        return _Takes.either  # for which omegaconf has no type
+    found = {_taken_by(place.hint) for place in places}
     if len(found) == 1:
         return found.pop()
     return _Takes.other if found == {_Takes.other} else _Takes.any

@@ -71,6 +71,8 @@ def one_line(error: errors.OmegaConfBaseException) -> str:
         return no_such_key(str(error.full_key), error.object_type)
     value = "" if error.value is None else f"={shortened(str(error.value), _VALUE)}"
     lines = str(error.msg).splitlines() or [type(error).__name__]
+    if "is not Optional" in lines[0]:
+        return f"{error.full_key}=null: it needs a value."
     return f"{error.full_key}{value}: {shortened(lines[0].rstrip('.'), 2 * _VALUE)}."
 
 
