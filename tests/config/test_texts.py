@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from experiments import Metric, register
+from experiments import ConfigError, Metric, register
 from experiments.api import script
 from experiments.config.compose import publish
 from experiments.config.texts import as_typed, pasted
@@ -166,6 +166,7 @@ def test_null_where_a_value_is_needed_is_told(
         ("length (cm, in), 'b, c',1.10", ["length (cm, in)", "b, c", "1.10"]),
         ("choice(length (cm), b=c)", ["length (cm)", "b=c"]),
         ("it's,that's", ["it's", "that's"]),
+        ("a b,c: d", ["a b", "c: d"]),
         ("a(b,c", ["a(b", "c"]),
     ],
 )
@@ -179,6 +180,14 @@ def test_a_file_of_jobs_has_texts_in_its_cells(tmp_path: Path) -> None:
     rows = ["monitor, seed", "a=b (c), 1", "1.10, 2", '"a, b", 3', "größe , 4"]
     path.write_text("\r\n".join(rows), encoding="utf-8-sig")
     assert _monitored([f"sweep.file={path}"]) == ["a=b (c)", "1.10", "a, b", "größe"]
+    path.write_text("monitor;seed\na, b;1\n\nc;2\n")
+    assert _monitored([f"sweep.file={path}"]) == ["a, b", "c"]
+    path.write_text("monitor,seed\na,1\nb,1,2\n")
+    with pytest.raises(ConfigError, match="row 2 has 3 cells, and 2 settings have a name"):
+        _monitored([f"sweep.file={path}"])
+    path.write_text("seed,monitor,seed\n1,a,2\n")
+    with pytest.raises(ConfigError, match="seed is given twice"):
+        _monitored([f"sweep.file={path}"])
     path = tmp_path / "jobs=2 (b).yaml"
     path.write_text("[{monitor: 'a=b (c)'}, {monitor: '1.10'}, {monitor: 'a, b'}]")
     assert _monitored([f"sweep.file={path}"]) == ["a=b (c)", "1.10", "a, b"]

@@ -23,8 +23,9 @@ _QUOTED_ITEM = re.compile(
 _LIST = re.compile(r"\s*\[(.*)\]\s*", re.DOTALL)
 _CHOICE = re.compile(r"\s*choice\((.+)\)\s*", re.DOTALL)
 _LONGEST = 300  # characters that a message shows whole
-# By these Hydra takes a character for itself; other backslashes are those of a path.
-_ESCAPE = re.compile(r"\\[()\[\]{}:=,\s]")
+_SPECIAL = re.compile(r"[()\[\]{}:=,\s]")
+# By these Hydra takes such a character for itself; other backslashes are those of a path.
+_ESCAPE = re.compile(rf"\\{_SPECIAL.pattern}")
 
 
 class _Takes(Enum):
@@ -101,7 +102,7 @@ def _text(part: str) -> str:
         return quoted(part)
     value = found.value()
     is_function = found.is_sweep_override() and not getattr(value, "simple_form", False)
-    is_same = isinstance(value, str | int) and str(value) == part
+    is_same = str(value) == part and ("${" in part or not _SPECIAL.search(part))
     return part if value is None or is_function or is_same or _ESCAPE.search(part) else quoted(part)
 
 

@@ -79,20 +79,33 @@ def _rows(path: Path) -> list[list[str]]:
             limits.check_yaml(path)
             found = yaml.safe_load(path.read_text(encoding="utf-8"))
         else:
-            with path.open(newline="", encoding="utf-8-sig") as file:  # a spreadsheet's has a mark
-                found = list(csv.DictReader(file, strict=True, skipinitialspace=True))
+            found = _table(path)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, csv.Error) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"sweep.file={path} cannot be read: {reason}") from error
     if not isinstance(found, list) or not found or not all(isinstance(r, dict) for r in found):
         raise ConfigError(f"sweep.file={path}: it needs one job a row, each setting by its name.")
-    rows = [
-        [f"{key}".strip() + f"={_text(value, path)}" for key, value in row.items()] for row in found
-    ]
+    rows = [[f"{key}={_text(value, path)}" for key, value in row.items()] for row in found]
     for row in rows:
         limits.check_lines(row)
         consent.check_shared(row)
     return [[texts.as_typed(line, several=False) for line in row] for row in rows]
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a csv file, as a spreadsheet or an editor writes it."""
+    with path.open(newline="", encoding="utf-8-sig") as file:  # a spreadsheet's begins with a mark
+        delimiter = next((c for c in ";\t" if c in file.readline()), ",")  # no setting has one
+        file.seek(0)
+        reader = csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=True)
+        header, *rows = [[cell.strip() for cell in row] for row in reader if row] or [[]]
+    if twice := {name for name in header if header.count(name) > 1}:
+        raise ConfigError(f"sweep.file={path}: {min(twice)} is given twice.")
+    for place, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            told = f"row {place} has {len(row)} cells, and {len(header)} settings have a name"
+            raise ConfigError(f"sweep.file={path}: {told}; a cell with commas is in quotes.")
+    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def _text(value: object, path: Path) -> str:
@@ -103,4 +116,4 @@ def _text(value: object, path: Path) -> str:
     if isinstance(value, list):
         items = (as_value(i) if isinstance(i, str) else _text(i, path) for i in value)
         return f"[{','.join(items)}]"
-    return str(value).strip()
+    return str(value)
