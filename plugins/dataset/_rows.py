@@ -1,52 +1,74 @@
-"""Read the rows of a table, no more of them or of a line than can be one."""
+"""The rows of all files of a table: their inputs, targets, groups and times."""
 
-import csv
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TextIO
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from experiments import DataError
-from plugins.dataset import _paths
-
-LARGEST = 2**30  # bytes
-LONGEST = 2**22  # characters of a line, which is as much as is read of what has no lines
-Row = tuple[int, list[str]]
+from plugins.dataset import _files, _imputation, _inputs
+from plugins.dataset._column import Column
+from plugins.dataset._imputation import Missing
+from plugins.dataset._roles import Roles
+from plugins.dataset._table import Table
 
 
-def read(path: Path, delimiter: str) -> list[Row]:
-    """Return each row's line number and cells; raise DataError where they are no table.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rows:
+    """Columns of N rows each; `files` [N] is 1 and 2 for those of the files for val and test.
 
-    The first row has the columns' names, and each other one as many cells.
+    `group` and `order` are the columns that the main file's rows, 0 in `files`, are divided by.
     """
-    _paths.size(path, most=LARGEST)
-    rows: list[Row] = []
-    try:
-        # Spreadsheets begin a file with a byte order mark, which utf-8-sig skips.
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(_lines(file), delimiter=delimiter, strict=True)
-            for row in reader:
-                if row:
-                    rows.append((reader.line_num, [cell.strip() for cell in row]))
-                    _compare(path, rows)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: expected lines of text in UTF-8: {error}.") from error
-    if len(rows) < 2:
-        raise DataError(f"{path}: expected a line of names and rows, found {len(rows)} lines.")
-    return rows
+
+    source: str
+    files: Any
+    inputs: Sequence[Column]
+    targets: Sequence[Column]
+    group: Column | None
+    order: Column | None
+    paths: tuple[str, ...]
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
-def _lines(file: TextIO) -> Iterator[str]:
-    while line := file.readline(LONGEST):
-        if len(line) == LONGEST:
-            raise csv.Error(f"expected lines of less than {LONGEST} characters, found more")
-        yield line
+def read(table: Table, roles: Roles, paths: Mapping[str, str | None]) -> Rows:
+    """Return the rows of the main table, and of the files that splits have at `paths`."""
+    source, targets = str(table.path), roles.targets(table)
+    inputs, notes, warnings = _inputs.select(source, roles.inputs(table, targets))
+    tables = _files.read(paths, table.asked, [*inputs, *targets])
+    files, below = _files.numbered(len(table.frame), tables), [*tables.values()]
+    inputs = [_files.joined(column, below) for column in inputs]
+    group, order = (
+        column and _files.padded(column, len(files))
+        for column in (roles.group(table), roles.order(table))
+    )
+    return Rows(
+        source=source,
+        files=files,
+        inputs=inputs,
+        targets=[_files.joined(column, below, target=True) for column in targets],
+        group=group,
+        order=order,
+        paths=tuple(str(one.path) for one in below),
+        notes=(str(table), *map(str, below), *notes),
+        warnings=(*warnings, *_files.unknown(inputs)),
+    )
 
 
-def _compare(path: Path, rows: Sequence[Row]) -> None:
-    """Raise DataError where the last row is longer or shorter than the first."""
-    (first, names), (line, cells) = rows[0], rows[-1]
-    if len(cells) != len(names):
-        raise DataError(
-            f"{path}, line {line}: expected {len(names)} cells, as in line {first}, "
-            f"found {len(cells)}."
-        )
+def complete(rows: Rows, missing: Missing) -> Rows:
+    """Return the rows that may have missing cells as `missing` says, in their inputs alone."""
+    others = [*rows.targets, *(column for column in (rows.group, rows.order) if column)]
+    keep = _imputation.present(rows.source, rows.inputs, others, missing)
+    if keep.all():
+        return rows
+
+    def kept(column: Column) -> Column:
+        return replace(column, values=column.values[keep])
+
+    return replace(
+        rows,
+        files=rows.files[keep],
+        inputs=[*map(kept, rows.inputs)],
+        targets=[*map(kept, rows.targets)],
+        group=rows.group and kept(rows.group),
+        order=rows.order and kept(rows.order),
+        notes=(*rows.notes, f"{int((~keep).sum())} rows with missing cells are dropped."),
+    )

@@ -41,7 +41,8 @@ def divide(
     DataError where there are too few items.
     """
     rest = shuffled(len(targets), seed)
-    rest = rest[targets[rest].argsort(stable=True)]
+    if targets.any():  # or all are alike, as those of a regression
+        rest = rest[targets[rest].argsort(stable=True)]
     if folds is None:
         val_items, rest = _draw(rest, _count(len(targets), val))
         test_items, rest = _draw(rest, _count(len(targets), test))
@@ -100,4 +101,10 @@ def in_stored_order(train: Tensor, val: Tensor, test: Tensor) -> Parts:
     if not len(train):
         total = len(train) + len(val) + len(test)
         raise DataError(f"{total} items are too few for the splits train, val and test.")
-    return train.sort().values, val.sort().values, test.sort().values
+    length = 1 + max(int(part.max()) for part in (train, val, test) if len(part))
+    return _rising(train, length), _rising(val, length), _rising(test, length)
+
+
+def _rising(indices: Tensor, length: int) -> Tensor:
+    """Sort different indices by marking them, several times faster."""
+    return torch.zeros(length, dtype=torch.bool).index_fill_(0, indices, True).nonzero().flatten()

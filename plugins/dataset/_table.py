@@ -1,92 +1,61 @@
-"""A table of text: a line of names, then a line a row, as spreadsheets write it."""
+"""A table as pandas reads it, and where in its file a cell stands."""
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import Any
 
 from experiments import DataError
-from plugins.dataset import _rows
-
-MOST_WORDS = 100  # different ones in a column that becomes one input a word
-_LARGEST = torch.finfo(torch.float32).max
+from plugins.dataset import _packed, _parquet, _text
+from plugins.dataset._dialect import Asked, Dialect
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The cells of a file; `lines` are the rows' line numbers."""
+    """The columns of a file; `dialect` is how it is written, None where it is no text."""
 
     path: Path
-    lines: Sequence[int]
-    columns: dict[str, list[str]]
+    frame: Any
+    asked: Asked
+    dialect: Dialect | None
 
-    def is_numeric(self, name: str) -> bool:
-        """Say whether half of a column are numbers, or more, so that its other cells are wrong."""
-        cells = self.columns[name]
-        return sum(_number(cell) is not None for cell in cells) * 2 >= len(cells)
+    @property
+    def names(self) -> list[str]:
+        """The columns' names."""
+        return [*self.frame.columns]
 
-    def numbers(self, name: str) -> Tensor:
-        """Return a column as floats [N], or raise DataError naming the first cell that is none."""
-        values = []
-        for line, cell in zip(self.lines, self.columns[name], strict=True):
-            value = _number(cell)
-            if value is None:
-                raise self._wrong(name, line, "a number", cell)
-            values.append(value)
-        return torch.tensor(values, dtype=torch.double)
+    def place(self, row: int) -> str:
+        """Say where row `row` of the data stands: its line, if it has one."""
+        if self.dialect is None:
+            return f"row {row + 1}"
+        lines = (line for line, _ in _text.rows(self.path, self.dialect))
+        return f"line {next(line for number, line in enumerate(lines) if number == row)}"
 
-    def words(self, name: str) -> tuple[list[str], Tensor]:
-        """Return a column's different texts, sorted, and each cell's place among them [N]."""
-        for line, cell in zip(self.lines, self.columns[name], strict=True):
-            if not cell:
-                raise self._wrong(name, line, "a word", cell)
-        words = sorted(set(self.columns[name]))
-        place = {word: index for index, word in enumerate(words)}
-        return words, torch.tensor([place[cell] for cell in self.columns[name]])
-
-    def features(self, name: str) -> Tensor:
-        """Return a column as inputs [N, F]: its numbers, or one input for each different word."""
-        if self.is_numeric(name):
-            return self.numbers(name).unsqueeze(1)
-        words, places = self.words(name)
-        if len(words) > MOST_WORDS:
-            raise DataError(
-                f"{self.path}: column '{name}' has {len(words)} different texts, more than "
-                f"{MOST_WORDS}; leave it out with dataset.ignore=[...]."
-            )
-        return torch.nn.functional.one_hot(places, len(words)).double()
-
-    def _wrong(self, name: str, line: int, expected: str, cell: str) -> DataError:
-        found = f"'{cell[:50]}'" if cell else "an empty cell"
-        return DataError(
-            f"{self.path}, line {line}, column '{name}': expected {expected}, found {found}."
+    def __str__(self) -> str:
+        rows, columns = self.frame.shape
+        found = f"{self.path}: {rows} rows of {columns} columns"
+        if self.dialect is None:
+            return f"{found}, parquet."
+        return (
+            f"{found}, {self.dialect}; dataset.encoding, delimiter, decimal, thousands and header "
+            "say otherwise."
         )
 
 
-def read(path: Path, delimiter: str) -> Table:
-    """Return the table in a file; raise DataError where it is absent, empty or ragged."""
-    rows = _rows.read(path, delimiter)
-    names = _names(path, rows[0][1])
-    columns = zip(*(cells for _, cells in rows[1:]), strict=True)
-    cells_of = {name: list(cells) for name, cells in zip(names, columns, strict=True)}
-    return Table(path, [line for line, _ in rows[1:]], cells_of)
+def read(path: Path, asked: Asked, words: Collection[str] = ()) -> Table:
+    """Return the table in a file, whose columns `words` stay as they are written.
 
-
-def _names(path: Path, names: list[str]) -> list[str]:
-    if not all(names) or len(set(names)) < len(names):
-        found = ", ".join(names)[:100]
-        raise DataError(f"{path}: expected different names in its first line, found {found}.")
-    if all(_number(name) is not None for name in names):
-        raise DataError(f"{path}: expected names in its first line, found numbers.")
-    return names
-
-
-def _number(cell: str) -> float | None:
-    """Return the finite number that a cell holds, if it does."""
+    Raises DataError where it is absent, empty, no table, or ragged.
+    """
     try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if abs(value) <= _LARGEST and "_" not in cell else None
+        if _parquet.is_one(path):
+            frame, dialect = _parquet.read(path), None
+        else:
+            frame, dialect = _text.read(path, asked, words)
+    except (*_packed.BROKEN, csv.Error, ValueError) as error:
+        told = " ".join(str(error).split())
+        raise DataError(f"{path}: expected a table, which cannot be read: {told}.") from error
+    if not len(frame):
+        raise DataError(f"{path}: expected rows below the line of names, found none.")
+    return Table(path, frame, asked, dialect)

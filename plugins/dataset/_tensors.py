@@ -1,5 +1,6 @@
 """Splits of tensors that fit in memory, normalised by their train part."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from plugins.dataset import _split
 
 # What float32 may lose of a column, in shares of its standard deviation.
 _LOST = 1e-4
+_BLOCK = 2**13  # items, whose float64 copy a processor's cache holds
 
 
 def splits(
@@ -70,18 +72,25 @@ def parted(
     return Splits(spec=spec, train=train, val=val, test=test, **told)
 
 
-def stored(values: Tensor) -> Tensor:
-    """Return columns [N, ...] in float32, or in float64 where that would lose what matters."""
-    single = values.float()
-    lost = (single.double() - values).abs().amax(0) > _LOST * values.std(0, correction=0)
-    return values if bool(lost.any()) else single
+def dtype_for(*columns: Any) -> torch.dtype:
+    """Return float32, or float64 where that would lose what matters of an array [N] of float64."""
+    single = torch.finfo(torch.float32)
+    for values in columns:
+        largest, std = max(values.max(), -values.min()), values.std()
+        lost = largest * single.eps > _LOST * std or std < single.tiny / single.eps
+        if std > 0 and (lost or largest > single.max):
+            return torch.float64
+    return torch.float32
 
 
 def _moments(values: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation over `dims`, in float32 unless the values are float64."""
+    blocks = values.split(_BLOCK)
+    count = math.prod(values.shape[dim] for dim in dims)
+    mean = torch.stack([block.double().sum(dims) for block in blocks]).sum(0) / count
+    squares = [(block.double() - mean).square_().sum(dims) for block in blocks]
+    std = (torch.stack(squares).sum(0) / count).sqrt()
     dtype = torch.float64 if values.dtype == torch.float64 else torch.float32
-    exact = values.double()
-    std = exact.std(dims, correction=0)
     # A feature that never changes, but for rounding, is not scaled up to noise or NaN.
-    changes = std > torch.finfo(dtype).eps * exact.abs().amax(dims)
-    return exact.mean(dims).to(dtype), torch.where(changes, std, 1.0).to(dtype)
+    changes = std > torch.finfo(dtype).eps * mean.abs()
+    return mean.to(dtype), torch.where(changes, std, 1.0).to(dtype)

@@ -1,79 +1,100 @@
+import dataclasses
 from dataclasses import field
+from typing import Any
 
-import torch
-from torch import Tensor
-
-from experiments import ConfigError, DataError, Dataset, Splits, Task, number, options, register
-from plugins.dataset import _paths, _split, _table, _tensors
-
-FEW = 20  # different integers that are taken for classes
+from experiments import Dataset, Splits, Task, number, register
+from plugins.dataset import (
+    _dialect,
+    _division,
+    _imputation,
+    _inputs,
+    _paths,
+    _roles,
+    _rows,
+    _table,
+    _target,
+    _tensors,
+)
 
 
 @register("csv")
 class CSV(Dataset):
-    """A table of your own: a line of names, then a line an item.
+    """A table of your own: csv or other delimited text, packed or not, or parquet.
 
-    A column at least half of which are numbers is an input; any other is one input for each of its
-    different words (one-hot). A cell that is empty, or no number in a column of numbers, is an
-    error. Without a `task`, words or few different integers to predict make it a classification.
+    Numbers, truth values and dates are an input each, words one for each different word. What the
+    settings leave open is found in the file, and told.
     """
 
     path: str
-    target: str | None = None  # the column to predict; null: the last
+    val_path: str | None = None  # a file of its own for a split, which is then not drawn
+    test_path: str | None = None
+    target: Any = None  # the column to predict, or a list of them; null: the last
     task: Task | None = None
+    scale_target: bool = True  # learn a regression's targets less their mean, by their deviation
     ignore: list[str] = field(default_factory=list)  # columns to leave out
-    delimiter: str = ","  # one character, or tab
+    categories: list[str] = field(default_factory=list)  # columns to read as words
+    missing: _imputation.Missing = _imputation.Missing.error
+    na_values: list[str] = field(default_factory=list)  # more texts for a missing cell
+    keep_default_na: bool = True
+    delimiter: str = _dialect.AUTO
+    encoding: str = _dialect.AUTO
+    header: bool | None = None  # whether the first line has the names
+    decimal: str = _dialect.AUTO
+    thousands: str = _dialect.AUTO
+    date_format: str | None = None
+    split: _division.Split | None = None  # null: stratified for classes, else random
+    split_by: str | None = None  # the column whose groups stay whole
+    time: str | None = None  # the column in whose order split=time divides
     val_fraction: float = number(0.15, above=0, below=1)
     test_fraction: float = number(0.15, above=0, below=1)
     split_seed: int = number(0, at_least=0)
+    folds: int | None = number(None, at_least=2)  # of a cross-validation
+    fold: int = number(0, at_least=0)  # the one that is the val split
 
     def __post_init__(self) -> None:
-        _split.check(self.val_fraction, self.test_fraction)
-        if self.delimiter != "tab" and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
-            raise ValueError(f"delimiter={self.delimiter!r} must be one character, or tab")
+        self._roles()
+        self._asked()
+        self._division()
 
     def load(self) -> Splits:
-        path = _paths.locate(self.path)
-        table = _table.read(path, "\t" if self.delimiter == "tab" else self.delimiter)
-        target = self._target(table)
-        targets, classes = self._targets(table, target)
-        names = [name for name in table.columns if name not in {target, *self.ignore}]
-        if not names:
-            raise DataError(f"{path}: expected columns beside '{target}', found none.")
-        inputs = torch.cat([table.features(name) for name in names], dim=1).float()
-        return _tensors.splits(
-            inputs,
-            targets,
-            classes=classes,
-            val=self.val_fraction,
-            test=self.test_fraction,
-            seed=self.split_seed,
-            source=str(path),
+        roles = self._roles()
+        table = _table.read(_paths.locate(self.path), self._asked(), roles.words)
+        rows = _rows.read(table, roles, {"val": self.val_path, "test": self.test_path})
+        rows = _rows.complete(rows, self.missing)
+        target = _target.decide(rows.source, rows.targets, self.task)
+        parts = self._division().parts(rows, target)
+        inputs, notes = _imputation.filled(rows.source, rows.inputs, parts[0].numpy(), self.missing)
+        return _tensors.parted(
+            _inputs.tensor(inputs),
+            target.values,
+            parts,
+            classes=target.classes,
+            names=[column.name for column in rows.targets] if len(rows.targets) > 1 else (),
+            scale_target=self.scale_target and not target.classes,
+            source=rows.source,
+            files=rows.paths,
+            reason=target.reason,
+            notes=(*rows.notes, *notes),
+            warnings=rows.warnings,
         )
 
-    def _target(self, table: _table.Table) -> str:
-        target = [*table.columns][-1] if self.target is None else self.target
-        for key, name in [("target", target), *(("ignore", name) for name in self.ignore)]:
-            if name not in table.columns:
-                allowed = options(name, table.columns)
-                raise ConfigError(
-                    f"dataset.{key}={name}: {table.path} has no such column; {allowed}"
-                )
-        return target
+    def _asked(self) -> _dialect.Asked:
+        texts = (*self.na_values, *(_imputation.TEXTS if self.keep_default_na else ()))
+        return _dialect.asked(
+            encoding=self.encoding,
+            delimiter=self.delimiter,
+            header=self.header,
+            decimal=self.decimal,
+            thousands=self.thousands,
+            date_format=self.date_format,
+            na_values=("", *texts),
+        )
 
-    def _targets(self, table: _table.Table, target: str) -> tuple[Tensor, list[str]]:
-        """Return the targets [N] and the names of their classes, of which a regression has none."""
-        if self.task is Task.regression:
-            return table.numbers(target).float(), []
-        if not table.is_numeric(target):
-            classes, targets = table.words(target)
-        else:
-            numbers = table.numbers(target)
-            values, targets = torch.unique(numbers, return_inverse=True)
-            few = len(values) <= min(FEW, len(numbers) // 2)
-            if self.task is None and not (few and bool((values == values.round()).all())):
-                return numbers.float(), []
-            classes = [f"{value:.15g}" for value in values.tolist()]
-        if len(classes) < 2:
-            raise DataError(f"{table.path}: expected 2 classes in '{target}', found {classes}.")
-        return targets, classes
+    def _roles(self) -> _roles.Roles:
+        return _roles.Roles(**self._fields(_roles.Roles))
+
+    def _division(self) -> _division.Division:
+        return _division.Division(**self._fields(_division.Division))
+
+    def _fields(self, settings: type[Any]) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(settings)}

@@ -220,23 +220,29 @@ def csv_cases(_: str) -> Iterator[tuple[str, Case]]:
         (root / "table.csv").write_text("\n".join(lines))
 
     kinds = {
-        "empty": Kind(instead(b""), "expected a line of names and rows, found 0 lines"),
-        "no rows": Kind(instead(b"a,b\n"), "found 1 lines"),
-        "a lost end": Kind(stored(lambda c: c[:-3]), "expected 3 cells, as in line 1, found 2"),
-        "a cell more": Kind(stored(lambda c: c + b",1"), "expected 3 cells, as in line 1, found 4"),
-        "an empty cell": Kind(stored(lambda c: c + b"\n,1,a"), "found an empty cell"),
-        "an empty word": Kind(stored(lambda c: c + b"\n1,1,"), "found an empty cell"),
+        "empty": Kind(instead(b""), "found an empty file"),
+        "no rows": Kind(instead(b"a,b\n"), "expected rows below the line of names"),
+        "a lost end": Kind(
+            stored(lambda c: c[:-3]), "expected 3 cells, as in the first line, found 2"
+        ),
+        "a cell more": Kind(
+            stored(lambda c: c + b",1"), "expected 3 cells, as in the first line, found 4"
+        ),
+        "an empty cell": Kind(stored(lambda c: c + b"\n,1,a"), "missing in 'height' (1 of 41)"),
+        "an empty word": Kind(stored(lambda c: c + b"\n1,1,"), "missing in 'kind' (1 of 41)"),
         "no number": Kind(stored(lambda c: c + b"\n1,x,a"), "expected a number, found 'x'"),
-        "not finite": Kind(stored(lambda c: c + b"\n1,nan,a"), "expected a number, found 'nan'"),
-        "too large": Kind(stored(lambda c: c + b"\n1,1e39,a"), "expected a number, found '1e39'"),
-        "an open quote": Kind(stored(lambda c: c + b'\n"1,1,a'), "expected lines of text"),
-        "other text": Kind(stored(lambda c: c + b"\n\xff,1,a"), "expected lines of text in UTF-8"),
-        "UTF-16": Kind(stored(lambda c: c.decode().encode("utf-16")), "expected lines of text"),
-        "no names": Kind(instead(b"1,2\n3,4\n"), "expected names in its first line, found numbers"),
+        "not finite": Kind(stored(lambda c: c + b"\n1,inf,a"), "of at most 1e+100, found 'inf'"),
+        "too large": Kind(
+            stored(lambda c: c + b"\n1,1e101,a"), "of at most 1e+100, found '1e+101'"
+        ),
+        "an open quote": Kind(stored(lambda c: c + b'\n"1,1,a'), "expected 3 cells"),
+        "zero bytes": Kind(stored(lambda c: c + b"\n\0,1,a"), "expected text"),
+        "UTF-16": Kind(stored(lambda c: c.decode().encode("utf-16-le")), "dataset.encoding"),
+        "few rows": Kind(instead(b"1,2\n3,4\n"), "2 items are too few for the splits"),
         "a name twice": Kind(instead(b"a,a\n3,4\n"), "expected different names"),
         "many words": Kind(
-            instead(b"word,y\n" + b"".join(b"w%d,%d\n" % (k, k % 2) for k in range(200))),
-            "has 200 different texts",
+            instead(b"word,y\n" + b"".join(b"w%d,%d\n" % (k // 2, k % 2) for k in range(400))),
+            "found more in 'word' (200)",
         ),
         "a long cell": Kind(stored(lambda c: c + b"\n" + b"1" * 10**6), "field larger than"),
         "a gigabyte of holes": Kind(holes(2**30), "and holes"),

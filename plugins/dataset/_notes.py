@@ -1,0 +1,42 @@
+"""What is told of a table's columns."""
+
+from collections.abc import Iterator, Sequence
+
+from plugins.dataset._column import Column, Kind
+
+
+def left_out(index: Sequence[str], constant: Sequence[str]) -> Iterator[str]:
+    """Yield which columns are no inputs, and why."""
+    if index:
+        yield f"Left out, as it numbers the rows: {', '.join(index)}."
+    if constant:
+        yield f"Left out, as it has one value: {', '.join(constant)}."
+
+
+def read_as(columns: Sequence[Column]) -> Iterator[str]:
+    """Yield what was made of columns that are not numbers as they stand."""
+    for how in sorted({c.how for c in columns if c.kind is Kind.numbers} - {""}):
+        same = [c.name for c in columns if c.how == how]
+        yield f"Read with {how}: {', '.join(same)}; dataset.decimal and thousands say otherwise."
+    for how in sorted({c.how for c in columns if c.kind is Kind.dates}):
+        same = [c.name for c in columns if c.kind is Kind.dates and c.how == how]
+        form = f" ({how})" if how else ""
+        yield f"Dates{form} as days since the first in the file: {', '.join(same)}."
+    if truth := [c.name for c in columns if c.kind is Kind.booleans]:
+        yield f"True and false as 1 and 0: {', '.join(truth)}."
+    if words := [f"{c.name} ({len(c.words)})" for c in columns if c.words]:
+        yield f"One input for each different word: {', '.join(words)}."
+
+
+def identifiers(words: Sequence[str], numbers: Sequence[str]) -> Iterator[str]:
+    """Yield a warning for columns of words and of numbers that have as many values as rows."""
+    if words:
+        yield (
+            f"Left out, as each row has another word, like an identifier: {', '.join(words)}; "
+            "dataset.ignore=[...] leaves it out without this warning."
+        )
+    if numbers:
+        yield (
+            "Each row has another whole number, which looks like an identifier: "
+            f"{', '.join(numbers)}; dataset.ignore=[...] leaves it out."
+        )
