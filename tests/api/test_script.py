@@ -45,6 +45,31 @@ def test_a_run_that_is_kept_has_a_folder_and_the_same_model_in_it(tmp_path: Path
     assert again.series["train/loss"].equals(done.series["train/loss"])
 
 
+def test_a_regression_learns_standardised_targets_and_answers_in_its_own_units(
+    tmp_path: Path,
+) -> None:
+    table = tmp_path / "houses.csv"
+    rows = [f"{x / 10},{3e6 + 2e5 * x},{40 - x / 7}" for x in range(80)]
+    table.write_text("\n".join(["size,price,age", *rows]))
+    for target, columns in (("price", [1]), ("[price,age]", [1, 2])):
+        done = experiments.run(
+            "dataset=csv",
+            f"dataset.target={target}",
+            *([] if len(columns) > 1 else ["dataset.ignore=[age]"]),
+            **{"dataset.path": table, "optimizer.lr": 0.1},
+            **QUICK | {"epochs": 60, "tracking": "offline"},
+            output=tmp_path,
+        )
+        assert done.metrics["test/r2"] > 0.99
+        assert done.metrics["test/loss"] < 0.1
+        items = torch.tensor([[0.0], [4.0]])
+        wanted = torch.tensor([[3e6, 40.0], [11e6, 40 - 40 / 7]])[:, [c - 1 for c in columns]]
+        torch.testing.assert_close(done.model(items), wanted, rtol=0.05, atol=0)
+        assert done.folder is not None
+        again = experiments.run(f"resume={done.folder.name}", output=tmp_path)
+        torch.testing.assert_close(again.model(items), done.model(items))
+
+
 def test_a_sweep_comes_back_in_the_order_of_its_jobs(tmp_path: Path) -> None:
     for tracking, folder in (("none", None), ("offline", tmp_path)):
         done = experiments.sweep(

@@ -22,7 +22,7 @@ def data_line(splits: Splits) -> str:
     task += " classes" if spec.classes else " targets" if spec.targets else " target"
     if spec.task is Task.regression and torch.as_tensor(spec.target_std != 1).any():
         task += ", standardised in losses alone"
-    reason = f" ({splits.reason})" if splits.reason else ""
+    reason = f" ({splits.reason.rstrip('.')})" if splits.reason else ""
     return f"{sizes} items; inputs {list(spec.input_shape)}; {task}{reason}"
 
 
