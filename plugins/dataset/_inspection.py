@@ -52,7 +52,7 @@ def inspect(
         broken |= each(rest, lambda index: _pixels.decode(Path(rest[index]), form))
     if broken and not skip:
         raise refusal(broken, len(files), root)
-    more = [os.path.relpath(file, root) for file in broken][_NAMED:]
+    more = [_shown(os.path.relpath(file, root)) for file in broken][_NAMED:]
     notes = {
         f"{_told(broken, len(files), root)}, and are left out": broken,
         f"left out, too: {', '.join(more)}": more,
@@ -89,5 +89,10 @@ def refusal(broken: dict[str, str], total: int, root: Path) -> DataError:
 def _told(broken: dict[str, str], total: int, root: Path) -> str:
     # The first by its whole name, which says where the others are.
     names = [os.path.relpath(file, root) if place else file for place, file in enumerate(broken)]
-    named = [f"{name} ({why})" for name, why in zip(names, broken.values(), strict=True)]
+    named = [f"{_shown(name)} ({why})" for name, why in zip(names, broken.values(), strict=True)]
     return f"{len(broken)} of {total} images cannot be read: {', '.join(named[:_NAMED])}"
+
+
+def _shown(name: str) -> str:
+    """Return a name on one line: a file may be called anything."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)

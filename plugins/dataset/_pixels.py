@@ -81,6 +81,8 @@ def _flat(image: "Image.Image", form: Form) -> "Image.Image":
         seen = image.convert("RGBA")
         behind = Image.new("RGBA", seen.size, form.background)
         image = Image.alpha_composite(behind, seen)
+    if image.mode == "LAB":  # which Pillow turns into colours alone
+        image = image.convert("RGB")
     return image.convert("L" if form.grey else "RGB")
 
 
