@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from experiments import DataError
 from plugins.dataset import _files, _imputation, _inputs
 from plugins.dataset._column import Column
 from plugins.dataset._imputation import Missing
@@ -32,6 +33,8 @@ class Rows:
 def read(table: Table, roles: Roles, paths: Mapping[str, str | None]) -> Rows:
     """Return the rows of the main table, and of the files that splits have at `paths`."""
     source, targets = str(table.path), roles.targets(table)
+    if len(table.frame) < 2:
+        raise DataError(f"{source}: expected at least 2 rows, found 1.")
     inputs, notes, warnings = _inputs.select(source, roles.inputs(table, targets))
     tables = _files.read(paths, table.asked, [*inputs, *targets])
     files, below = _files.numbered(len(table.frame), tables), [*tables.values()]

@@ -12,7 +12,7 @@ from plugins.dataset._column import Column, Kind
 
 _FEW = 20  # different whole numbers that are taken for classes
 _NUMBERED = 100  # or so many, where they number the classes from 0 or 1 on
-_OTHERWISE = "dataset.task=classification otherwise."
+_OTHERWISE = "dataset.task=classification makes classes of them"
 _ITEMS = 5  # of a class, on average, without which whole numbers are no classes
 
 
@@ -49,9 +49,8 @@ def decide(source: str, columns: Sequence[Column], task: Task | None) -> Target:
     if task is Task.regression or (task is None and not few):
         reason = f"{told}{'' if few else ', too many for classes'}; {_OTHERWISE}"
         return Target(values, (), reason)
-    reason = (
-        f"{told}{', few enough for classes' if few else ''}; dataset.task=regression otherwise."
-    )
+    why = ", few enough for classes" if few else ""
+    reason = f"{told}{why}; dataset.task=regression takes them for numbers"
     return Target(places, tuple(f"{value:.15g}" for value in different.tolist()), reason)
 
 
@@ -69,7 +68,7 @@ def _worded(source: str, column: Column, task: Task | None) -> Target:
             f"in each of {items} rows; dataset.target names another column."
         )
     reason = (
-        f"'{column.name}' has {len(classes)} different words; dataset.target names another column."
+        f"'{column.name}' has {len(classes)} different words; dataset.target names another column"
     )
     return Target(torch.tensor(column.values, dtype=torch.long), tuple(classes), reason)
 
@@ -88,7 +87,7 @@ def _several(columns: Sequence[Column], task: Task | None) -> Target:
     return Target(
         values,
         (),
-        "There are several targets; dataset.target names one or more.",
+        "There are several targets; dataset.target names one or more",
     )
 
 
