@@ -49,7 +49,7 @@ class CSV(Dataset):
     test_fraction: float = number(0.15, above=0, below=1)
     split_seed: int = number(0, at_least=0)
     folds: int | None = number(None, at_least=2)  # of a cross-validation
-    fold: int = number(0, at_least=0)  # the one that is the val split
+    fold: int = number(0, at_least=0, repeats=True)  # the one that is the val split
 
     def __post_init__(self) -> None:
         self._roles()
