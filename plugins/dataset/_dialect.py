@@ -36,9 +36,14 @@ class Dialect:
     spaced: bool = False  # whether blanks stand before quotes
 
     def __str__(self) -> str:
-        delimiter = WRITTEN.get(self.delimiter, self.delimiter)
         names = "a line of names" if self.header else "no line of names"
-        return f"{self.encoding}, delimiter {delimiter}, decimal {WRITTEN[self.decimal]}, {names}"
+        decimal = WRITTEN[self.decimal]
+        return f"{self.encoding}, delimiter {self.named_delimiter}, decimal {decimal}, {names}"
+
+    @property
+    def named_delimiter(self) -> str:
+        """The delimiter in a word, if it has one."""
+        return WRITTEN.get(self.delimiter, self.delimiter)
 
     def rows(self, file: IO[bytes]) -> Iterator[tuple[int, list[str]]]:
         """Yield each row's last line and cells, and close the file; blank lines are no rows."""

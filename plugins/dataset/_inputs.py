@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from experiments import DataError
-from plugins.dataset import _notes, _tensors
+from plugins.dataset import _notes, _tensors, _text
 from plugins.dataset._column import Column, Kind
 
 MOST_WORDS = 100  # different ones in a column that becomes one input a word
@@ -31,9 +31,13 @@ def select(source: str, columns: Sequence[Column]) -> tuple[list[Column], list[s
             f"{', '.join(many)}; leave them out by dataset.ignore=[...]."
         )
     if not kept:
-        raise DataError(f"{source}: expected columns beside the target that differ, found none.")
+        left = "".join(
+            f" {note}" for note in [*_notes.left_out(index, constant), *_notes.words(names)]
+        )
+        raise DataError(f"{source}: expected columns beside the target, found none.{left}")
     notes = [*_notes.left_out(index, constant), *_notes.read_as(kept)]
-    return kept, notes, [*_notes.identifiers(names, [c.name for c in kept if _counts_rows(c)])]
+    numbers = [c.name for c in kept if _counts_rows(c)]
+    return kept, [*notes, *_notes.numbers(numbers)], [*_notes.words(names)]
 
 
 def tensor(columns: Sequence[Column]) -> Tensor:
@@ -59,7 +63,7 @@ def tensor(columns: Sequence[Column]) -> Tensor:
 
 def _is_index(column: Column) -> bool:
     """Say whether an unnamed column numbers the rows, as pandas and R write it."""
-    unnamed = column.name.startswith(("Unnamed: ", "__index_level_"))
+    unnamed = column.name.startswith((_text.UNNAMED, "__index_level_"))
     return (
         unnamed
         and column.kind is Kind.numbers

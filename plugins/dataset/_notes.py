@@ -28,15 +28,21 @@ def read_as(columns: Sequence[Column]) -> Iterator[str]:
         yield f"One input for each different word: {', '.join(words)}."
 
 
-def identifiers(words: Sequence[str], numbers: Sequence[str]) -> Iterator[str]:
-    """Yield a warning for columns of words and of numbers that have as many values as rows."""
-    if words:
+def words(names: Sequence[str]) -> Iterator[str]:
+    """Yield a warning for columns that have another word in each row."""
+    if names:
+        told = ", ".join(names)
         yield (
-            f"Left out, as each row has another word, like an identifier: {', '.join(words)}; "
-            "dataset.ignore=[...] leaves it out without this warning."
+            f"Left out, as each row has another word, like an identifier: {told}; "
+            f"dataset.ignore=[{told}] leaves it out without this warning."
         )
-    if numbers:
+
+
+def numbers(names: Sequence[str]) -> Iterator[str]:
+    """Yield what columns with another whole number in each row look like."""
+    if names:
+        told = ", ".join(names)
         yield (
-            "Each row has another whole number, which looks like an identifier: "
-            f"{', '.join(numbers)}; dataset.ignore=[...] leaves it out."
+            f"Each row has another whole number, which looks like an identifier: {told}; "
+            f"dataset.ignore=[{told}] leaves it out."
         )

@@ -11,6 +11,7 @@ from experiments import DataError
 from plugins.dataset import _guess, _packed, _sample
 from plugins.dataset._dialect import AUTO, Asked, Dialect
 
+UNNAMED = "Unnamed: "  # which pandas calls a column that has no name
 _BLOCK = 2**20  # bytes
 
 
@@ -69,14 +70,16 @@ def _parsed(path: Path, dialect: Dialect, asked: Asked, words: Collection[str]) 
         raise
     if frame[names[-1]].isna().any() and not _are_full(path, dialect, frame.shape, packed):
         _check_widths(path, dialect, len(names))
-    return frame
+    # A delimiter at the end of each line makes a column of nothing.
+    nothing = [name for name in names if name.startswith(UNNAMED) and frame[name].isna().all()]
+    return frame.drop(columns=nothing)
 
 
 def _names(path: Path, dialect: Dialect) -> list[str]:
     _, cells = next(dialect.rows(_packed.unpacked(path)))
     if not dialect.header:
         return [str(number) for number in range(1, len(cells) + 1)]
-    names = [cell.strip() or f"Unnamed: {place}" for place, cell in enumerate(cells)]
+    names = [cell.strip() or f"{UNNAMED}{place}" for place, cell in enumerate(cells)]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         told = ", ".join(f"'{name}'" for name in twice)
         raise DataError(f"{path}: expected different names of columns, found more than one {told}.")
@@ -106,5 +109,6 @@ def _check_widths(path: Path, dialect: Dialect, width: int) -> None:
         if len(cells) != width and not (len(cells) == width + 1 and not cells[-1]):
             raise DataError(
                 f"{path}, line {line}: expected {width} cells, as in the first line, "
-                f"found {len(cells)}."
+                f"found {len(cells)}; the delimiter is {dialect.named_delimiter}, unless "
+                "dataset.delimiter says otherwise."
             )

@@ -78,6 +78,7 @@ def wrong_cell(table: Table, name: str, row: int, expected: str, found: str) -> 
     """Return the error for a cell that is not what its column needs."""
     return DataError(
         f"{table.path}, {table.place(row)}, column '{name}': expected {expected}, found "
-        f"'{found[:50]}'; dataset.na_values=[...] takes it for a missing cell, "
-        "dataset.categories=[...] the column for words, and dataset.ignore=[...] leaves it out."
+        f"'{found[:50]}'; dataset.na_values=[{found[:50]}] takes it for a missing cell, "
+        f"dataset.categories=[{name}] the column for words, and dataset.ignore=[{name}] leaves it "
+        "out."
     )

@@ -189,9 +189,8 @@ def test_identifiers_are_told(tmp_path: Path) -> None:
     lines = [f"{1000 + k},user{k},{k % 7},{k % 2}" for k in range(60)]
     splits = load(write(tmp_path, "\n".join(["id,name,x,y", *lines])))
     assert splits.spec.input_shape == (2,)
-    words, numbers = splits.warnings
-    assert "like an identifier: name" in words
-    assert "looks like an identifier: id" in numbers
+    assert "like an identifier: name" in splits.warnings[0]
+    assert "looks like an identifier: id" in splits.notes[1]
 
 
 @pytest.mark.parametrize("written", ["", "NA", "N/A", "NaN", "nan", "null", "?", "-", " "])
@@ -376,6 +375,7 @@ def test_val_and_test_may_have_files_of_their_own(tmp_path: Path) -> None:
         ("x,y\n" + "1,2\n2,3\n" * 300 + "4,5,6\n", "line 602: expected 2 cells"),
         ("x,y\n" + "1,2\n2,3\n" * 300 + '4,"5\n', "expected"),
         ("only\n" + "1\n2\n" * 9, "expected columns beside the target"),
+        ("same,y\n" + "7,2\n7,3\n", r"found none\. Left out, as it has one value: same"),
         ("x,y\n1,a\n2,b\n3,c\n", "expected classes of several items in 'y'"),
     ],
 )
@@ -413,3 +413,8 @@ def test_settings_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=told):
         load(tmp_path / "a.csv", **wrong)
+
+
+def test_a_delimiter_at_the_end_of_each_line_is_no_column(tmp_path: Path) -> None:
+    lines = "\n".join(f"{line}," for line in LINE.splitlines())
+    assert rows(load(write(tmp_path, lines))) == WANTED
