@@ -1,5 +1,6 @@
 """Read arrays from a file of NumPy (npz) or of safetensors, of which nothing is trusted."""
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Archive:
         try:
             self.shapes = _npz.shapes(path) if self._is_npz else _shapes(path)
         except Exception as error:  # of zip files, headers and safetensors
-            raise DataError(f"{path}: expected arrays, which cannot be read: {error}.") from error
+            raise _unreadable(f"{path}: expected arrays, which", error) from error
 
     def read(self, name: str) -> Any:
         """Return an array as a tensor, or one of texts as NumPy's."""
@@ -47,7 +48,12 @@ class Archive:
             with _mapped(self.path) as file:
                 return _stored(file.get_tensor(name))
         except Exception as error:  # of zip files, headers and safetensors
-            raise DataError(f"{self.path}: array '{name}' cannot be read: {error}.") from error
+            raise _unreadable(f"{self.path}: array '{name}'", error) from error
+
+
+def _unreadable(what: str, error: Exception) -> DataError:
+    reason = textwrap.shorten(str(error) or type(error).__name__, 200)
+    return DataError(f"{what} cannot be read: {reason}.")
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:

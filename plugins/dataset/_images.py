@@ -8,10 +8,11 @@ from torch import Tensor
 from experiments import DataSpec, Task
 from plugins.dataset import _moments
 
+Figures = tuple[Sequence[float], Sequence[float]]
 # Mean and standard deviation of ImageNet's red, green and blue, as torchvision's models expect
 # them, and of a grey made of them (luma: 0.299, 0.587 and 0.114).
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-IMAGENET_GREY = (0.459,), (0.226,)
+IMAGENET: Figures = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET_GREY: Figures = (0.459,), (0.226,)
 
 
 def spec(
@@ -37,7 +38,7 @@ def spec(
     )
 
 
-def figures(images: Tensor) -> tuple[list[float], list[float]]:
+def figures(images: Tensor) -> Figures:
     """Return mean and standard deviation of the channels of images [N, channels, height, width].
 
     Both are of pixels from 0 to 1; the deviation is 1 where nothing changes.

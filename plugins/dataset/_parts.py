@@ -1,5 +1,6 @@
 """Find which arrays of a file are the inputs and the targets, of all items or of a split."""
 
+import textwrap
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from experiments import ConfigError, DataError, options
@@ -60,7 +61,8 @@ def _absent(archive: Archive, asked: Mapping[str, str | None]) -> Exception:
                 f"dataset.{role}={name}: {archive.path} has no such array; "
                 f"{options(name, archive.shapes)}"
             )
-    found = ", ".join(f"{name} {[*shape]}" for name, shape in archive.shapes.items()) or "none"
+    arrays = ", ".join(f"{name} {[*shape]}" for name, shape in archive.shapes.items())
+    found = textwrap.shorten(arrays, 200) or "none"
     return DataError(
         f"{archive.path}: expected arrays inputs and targets (or x and y, images and labels), "
         f"found {found}; dataset.inputs=NAME and dataset.targets=NAME name them."

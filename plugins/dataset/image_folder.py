@@ -1,8 +1,6 @@
-from collections.abc import Sequence
 from enum import Enum
 
 import torch
-from torch import Tensor
 
 from experiments import ConfigError, Dataset, Splits, number, register
 from plugins.dataset import (
@@ -81,7 +79,9 @@ class ImageFolder(Dataset):
         left = _folders.without(inspection.broken, found, classes, root)
         parts = [_pictures.Pictures(part, inspection.form) for part in self._divided(left)]
         train, val, test = _pictures.in_memory(parts, root) if inspection.resident else parts
-        mean, std = self._figures(_pictures.some(parts[0], train, root))
+        mean, std = _images.IMAGENET_GREY if self.grey else _images.IMAGENET
+        if self.normalise is Normalise.train:
+            mean, std = _images.figures(_pictures.some(parts[0], train, root))
         normalise = self.normalise is not Normalise.none
         return Splits(
             spec=_images.spec(self.size, classes, mean, std, normalise=normalise),
@@ -110,8 +110,3 @@ class ImageFolder(Dataset):
         )
         train, val, test = ([items[i] for i in part.tolist()] for part in drawn)
         return [train, found.get("val", val), found.get("test", test)]
-
-    def _figures(self, images: Tensor) -> tuple[Sequence[float], Sequence[float]]:
-        if self.normalise is Normalise.train:
-            return _images.figures(images)
-        return _images.IMAGENET_GREY if self.grey else _images.IMAGENET
