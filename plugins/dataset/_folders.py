@@ -7,30 +7,24 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from experiments import DataError, options
-from plugins.dataset import _tree
+from plugins.dataset import _split, _tree
 
 SUFFIXES = (
     *(".apng", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pfm", ".pgm", ".png"),
     *(".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 )
-# What the folder of a split may be called.
-_SPLITS = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
 Items = list[tuple[str, int]]  # files, each with its class
 Others = Counter[str]  # files that are no items, by the ending of their names
 
 
-def find(tree: _tree.Tree) -> tuple[list[str], dict[str, Items], Others]:
-    """Return the classes, the items of each split that has a folder, and what else there is.
+def find(tree: _tree.Tree) -> tuple[list[str], dict[str, Items], list[str]]:
+    """Return the classes, the items of each split that has a folder, and notes of what is none.
 
     Without a folder of the train split the whole is its. Raises DataError where there are no two
     classes, a split has no images, or it has a class that train has not.
     """
     others: Others = Counter()
-    folders = {split: folder for split in _SPLITS if (folder := _folder(tree, split))}
+    folders = {split: folder for split in _split.NAMES if (folder := _folder(tree, split))}
     if "train" not in folders:  # so that val and test can only be names of classes
         folders = {"train": tree.root}
     found = {split: _classes(tree, folder, others) for split, folder in folders.items()}
@@ -43,7 +37,7 @@ def find(tree: _tree.Tree) -> tuple[list[str], dict[str, Items], Others]:
                 allowed = options(name, classes)
                 raise DataError(f"{folder} is no class of the train split; {allowed}")
     items = {split: _items(tree, own, classes, others) for split, own in found.items()}
-    return classes, items, others
+    return classes, items, _notes(tree, folders, others)
 
 
 def without(
@@ -63,15 +57,23 @@ def without(
     return left
 
 
-def notes(others: Others) -> list[str]:
-    """Say which files are no items."""
+def _notes(tree: _tree.Tree, folders: Mapping[str, Path], others: Others) -> list[str]:
+    used = {*folders.values()}
+    listed = [] if tree.root in used else tree.listed(tree.root)
+    beside = [path.name for path in listed if path.is_dir() and path not in used]
     endings = ", ".join(f"{name or 'none'} ({n})" for name, n in others.most_common(5))
-    return [f"files left out by the endings of their names: {endings}"] if others else []
+    notes = {
+        "folders left out, which are of no split": ", ".join(beside),
+        "files left out by the endings of their names": endings,
+    }
+    return [f"{note}: {textwrap.shorten(found, 100)}" for note, found in notes.items() if found]
 
 
 def _folder(tree: _tree.Tree, split: str) -> Path | None:
-    places = (tree.root / name for name in _SPLITS[split])
-    return next((place for place in places if place.is_dir()), None)
+    places = (tree.root / name for name in _split.NAMES[split])
+    found = next((place for place in places if place.is_dir()), None)
+    # Trains may be a class as well, whose folder has images.
+    return found if found and any(map(Path.is_dir, tree.listed(found))) else None
 
 
 def _classes(tree: _tree.Tree, folder: Path, others: Others) -> dict[str, Path]:

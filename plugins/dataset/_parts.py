@@ -4,16 +4,12 @@ import textwrap
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from experiments import ConfigError, DataError, options
+from plugins.dataset import _split
 from plugins.dataset._archive import Archive
 
 _NAMES = {
     "inputs": ("inputs", "x", "images", "data", "features"),
     "targets": ("targets", "y", "labels", "target"),
-}
-_SPLITS = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
 }
 Pair = tuple[str, str]  # the names of inputs and targets
 
@@ -26,7 +22,10 @@ def find(archive: Archive, asked: Mapping[str, str | None]) -> dict[str, Pair]:
     """
     names = {role: (name,) if name else _NAMES[role] for role, name in asked.items()}
     found: dict[str, Pair] = {}
-    for split, words in [("train", ()), *_SPLITS.items()]:  # train's own instead of those of all
+    for split, words in [
+        ("train", ()),
+        *_split.NAMES.items(),
+    ]:  # train's own instead of those of all
         inputs, targets = (_first(archive.shapes, _forms(names[role], words)) for role in names)
         if inputs and targets:
             found[split] = inputs, targets

@@ -6,6 +6,12 @@ from torch import Tensor
 from experiments import DataError
 
 Parts = tuple[Tensor, Tensor, Tensor]
+# What the folder or the arrays of a split may be called.
+NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
 
 
 def check(

@@ -68,7 +68,7 @@ class ImageFolder(Dataset):
     def load(self) -> Splits:
         root = _paths.locate(self.root)
         tree = _tree.Tree(root, follow=self.links is Links.follow)
-        classes, found, others = _folders.find(tree)
+        classes, found, notes = _folders.find(tree)
         inspection = _inspection.inspect(
             [file for items in found.values() for file, _ in items],
             _pixels.Form(self.size, self.grey, self.background),
@@ -90,7 +90,7 @@ class ImageFolder(Dataset):
             test=test,
             source=str(root),
             reason=f"{len(classes)} folders, one a class",
-            notes=(*inspection.notes, *_folders.notes(others)),
+            notes=(*inspection.notes, *notes),
             # What is in memory is compared by the pixels, whatever the data set.
             warnings=() if inspection.resident else tuple(_pictures.leaks(*parts)),
         )

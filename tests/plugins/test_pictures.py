@@ -356,6 +356,15 @@ def test_the_folders_of_splits_have_their_usual_names(tmp_path: Path, name: str)
     assert {int(splits.test[k][1]) for k in range(10)} == {1}
 
 
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    assert load(write(tmp_path, "plane", "train", "val")).spec.classes == ("plane", "train", "val")
+
+
+def test_folders_of_no_split_are_told(tmp_path: Path) -> None:
+    write(tmp_path, "train/a", "train/b", "dev/a", "dev/b")
+    assert load(tmp_path).notes == ("folders left out, which are of no split: dev",)
+
+
 def damage(root: Path) -> Path:
     """Leave three files that are no images, one that is too large, and one that lost its end."""
     write(root, "a", "b")
