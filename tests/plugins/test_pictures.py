@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -445,6 +445,7 @@ def test_the_same_images_are_in_the_splits_with_and_without_room(tmp_path: Path)
 NAMES = ["Ж", "猫", "犬", "ñ", "é", "العربية", "a b", "a=b", "ß", "🐈"]
 
 
+@settings(max_examples=15)
 @given(st.lists(st.sampled_from(NAMES), min_size=2, max_size=4, unique=True))
 def test_classes_have_names_in_any_script(
     tmp_path_factory: pytest.TempPathFactory, names: list[str]
@@ -486,3 +487,16 @@ def test_images_without_folders_are_told(tmp_path: Path) -> None:
 def test_a_background_is_a_colour(background: str) -> None:
     with pytest.raises(ValueError, match="must be a colour's name, or #rrggbb"):
         lookup("dataset", "image_folder")(root="x", background=background)
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_deep_greys_among_others_make_all_items_floats(tmp_path: Path, resident: bool) -> None:
+    write(tmp_path, "a", "b")
+    deep = Image.fromarray(np.full((SIDE, SIDE), 300, np.uint16))
+    deep.save(tmp_path / "a" / "0.png")
+    splits = load(tmp_path, resident=resident)
+    found = images(splits)
+    assert found.dtype == torch.float32
+    assert ((found - 300 / 257).abs() < 1e-4).flatten(1).all(1).sum() == 1
+    assert (found == found.round()).flatten(1).all(1).sum() == 19
+    assert splits.notes[0].endswith("which are scaled to 0 to 255: 1")
