@@ -42,7 +42,7 @@ def inspect(
     """
     heads: list[_imagefile.Head] = []
     broken = each(files, lambda index: heads.append(_imagefile.head(Path(files[index]))))
-    deep, animated = (sum(getattr(head, of) for head in heads) for of in _imagefile.Head._fields)
+    deep, animated = sum(head.deep for head in heads), sum(head.animated for head in heads)
     if deep:
         form = dataclasses.replace(form, dtype=torch.float32)
     free = psutil.virtual_memory().available

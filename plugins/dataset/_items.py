@@ -1,6 +1,7 @@
 """Inputs and targets, read from arrays of a file and checked."""
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any, NamedTuple
 
 import psutil
@@ -52,7 +53,8 @@ def laid_out(
 ) -> dict[str, Items]:
     """Return the items as they are stored, with the `targets` of all splits one after the other."""
     inputs = {split: _layout.laid_out(items.inputs, channels) for split, items in found.items()}
-    dtype = _layout.dtype(inputs["train"], channels)
+    common = reduce(torch.promote_types, (part.dtype for part in inputs.values()))
+    dtype = _layout.dtype(inputs["train"].to(common), channels)
     of_splits = targets.split([len(part) for part in inputs.values()])
     return {
         split: Items(part.to(dtype), of_split)

@@ -203,6 +203,13 @@ def test_large_numbers_keep_their_digits(tmp_path: Path) -> None:
     assert len(inputs[:, 0].unique()) == len(inputs)
 
 
+def test_splits_of_different_dtypes_are_stored_in_one_that_holds_both(tmp_path: Path) -> None:
+    arrays = {"x_train": (numbers(30, 4) * 9).astype(np.uint8), "x_test": numbers(10, 4)}
+    splits = load(saved(tmp_path, **arrays, y_train=labels(30), y_test=labels(10)))
+    inputs = splits.test.tensors[0]  # type: ignore[attr-defined]
+    assert inputs.numpy() == pytest.approx(arrays["x_test"], abs=1e-6)
+
+
 TARGETS: list[tuple[Values, Task, tuple[str, ...], str]] = [
     (labels(60, 4), Task.classification, ("0", "1", "2", "3"), "4 different whole numbers"),
     (labels(60, 4) + 1, Task.classification, ("1", "2", "3", "4"), "dataset.task=regression"),
