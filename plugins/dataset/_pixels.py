@@ -76,7 +76,7 @@ def _flat(image: "Image.Image", form: Form) -> "Image.Image":
     from PIL import Image
 
     if image.mode in _imagefile.DEEP:
-        return _scaled(image)
+        return _scaled(image, form.background)
     if image.has_transparency_data:
         seen = image.convert("RGBA")
         behind = Image.new("RGBA", seen.size, form.background)
@@ -86,23 +86,26 @@ def _flat(image: "Image.Image", form: Form) -> "Image.Image":
     return image.convert("L" if form.grey else "RGB")
 
 
-def _scaled(image: "Image.Image") -> "Image.Image":
-    """Return deep greys as floats from 0 to 255.
+def _scaled(image: "Image.Image", background: str) -> "Image.Image":
+    """Return deep greys as floats from 0 to 255, and the background where one of them is clear.
 
     White is 65535 for whole numbers and 1 for floats, as viewers have it; numbers beyond that have
     no white, and go from the lowest to the highest of the image.
     """
     import numpy as np
-    from PIL import Image
+    from PIL import Image, ImageColor
 
     values = np.asarray(image).astype(np.float64)
     lowest, highest = values.min(), values.max()
     if not math.isfinite(highest - lowest):
         raise ValueError("expected finite numbers")
+    clear = values == image.info.get("transparency")
     white = 1 if image.mode == "F" else _WHITE
     if lowest < 0 or highest > white:
         values, white = values - lowest, (highest - lowest) or 1
-    return Image.fromarray((values * (255 / white)).astype(np.float32))
+    values *= 255 / white
+    values[clear] = ImageColor.getcolor(background, "L")
+    return Image.fromarray(values.astype(np.float32))
 
 
 def _tensor(image: "Image.Image") -> Tensor:

@@ -194,6 +194,13 @@ def test_deep_greys_are_scaled_by_their_range(
     assert abs(found - seen[..., None]).max() < 0.001
 
 
+def test_a_deep_grey_may_be_transparent(folder: Path) -> None:
+    stored = np.array([[0, 65535], [771, 257]], np.uint16)
+    options = {"size": 2, "grey": True, "background": "#808080", "transparency": 771}
+    found = shown(Image.fromarray(stored), folder, **options)
+    assert found[..., 0].tolist() == [[0, 255], [128, 1]]
+
+
 def test_the_greys_of_12_bits_in_16_stay_apart(folder: Path) -> None:
     stored = np.arange(36, dtype=np.uint16).reshape(SIDE, SIDE) + 3000
     found = shown(Image.fromarray(stored), folder, grey=True)
