@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from experiments import ConfigError, Dataset, DataSpec, Splits, Task, number, register
-from plugins.dataset import _archive, _items, _labels, _layout, _moments, _parts, _paths, _split
+from plugins.dataset import _moments, _paths, _split
+from plugins.dataset._array import _archive, _items, _labels, _layout, _parts
 
 
 @register("arrays")

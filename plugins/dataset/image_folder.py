@@ -3,16 +3,8 @@ from enum import Enum
 import torch
 
 from experiments import ConfigError, Dataset, Splits, number, register
-from plugins.dataset import (
-    _folders,
-    _images,
-    _inspection,
-    _paths,
-    _pictures,
-    _pixels,
-    _split,
-    _tree,
-)
+from plugins.dataset import _images, _paths, _split
+from plugins.dataset._picture import _folders, _inspection, _pictures, _pixels, _tree
 
 
 class Normalise(Enum):

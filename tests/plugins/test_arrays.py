@@ -325,7 +325,7 @@ def test_items_that_memory_has_no_room_for_stay_in_their_file(
         tmp_path / "a.safetensors",
     )
     inside = load(tmp_path / "a.safetensors")
-    monkeypatch.setattr("plugins.dataset._items._SHARE", 0.0)
+    monkeypatch.setattr("plugins.dataset._array._items._SHARE", 0.0)
     outside = load(tmp_path / "a.safetensors")
     assert not hasattr(outside.train, "tensors")
     values = [outside.train[k][0] for k in range(len(outside.train))]  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from torch.utils.data import TensorDataset
 
 from experiments import DataError, Splits, Task, lookup
-from plugins.dataset import _imagefile, _pictures, _pixels
+from plugins.dataset._picture import _imagefile, _pictures, _pixels
 
 SIDE = 6
 Pixels = NDArray[Any]

@@ -98,7 +98,7 @@ def test_a_network_with_buffers_is_trained_and_brought_back() -> None:
 
 
 @pytest.mark.parametrize(("dataset", "dtype"), [("digits", torch.float32), ("fake", torch.uint8)])
-def test_pictures_that_use_little_of_a_byte_are_drawn_between_their_extremes(
+def test_picturethat_use_little_of_a_byte_are_drawn_between_their_extremes(
     dataset: str, dtype: torch.dtype
 ) -> None:
     session = prepare(compose([f"dataset={dataset}", "tracking=none"]))

@@ -99,7 +99,7 @@ def _key(dataset: Dataset) -> str:
 def _code(dataset: Dataset) -> str:
     """Return a digest of the plugin's folder, whose modules help each other."""
     digest = hashlib.sha256(registry.code_of(type(dataset)))
-    for file in sorted(Path(registry.source(type(dataset))).parent.glob("*.py")):
+    for file in sorted(Path(registry.source(type(dataset))).parent.rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

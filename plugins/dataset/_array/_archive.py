@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from experiments import DataError
-from plugins.dataset import _npz, _paths
+from plugins.dataset import _paths
+from plugins.dataset._array import _npz
 
 _LARGEST = 2**42  # bytes of a file
 _HEADER = 2**22  # bytes of names and shapes, which take 25 times as many in memory

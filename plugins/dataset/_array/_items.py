@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils import data
 
 from experiments import DataError
-from plugins.dataset import _layout
-from plugins.dataset._archive import Archive
+from plugins.dataset._array import _layout
+from plugins.dataset._array._archive import Archive
 
 _AT_ONCE = 2**10  # items that are looked at together
 _SHARE = 0.5  # of the free memory that a copy of them may take

@@ -12,7 +12,7 @@ import psutil
 import torch
 
 from experiments import DataError
-from plugins.dataset import _imagefile, _pixels
+from plugins.dataset._picture import _imagefile, _pixels
 
 _SHARE = 0.5  # of the free memory that decoded images may take
 _THREADS = 8  # each has an image in memory

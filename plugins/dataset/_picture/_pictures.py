@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils import data
 
 from experiments import DataError
-from plugins.dataset import _inspection, _pixels
+from plugins.dataset._picture import _inspection, _pixels
 
 _SAMPLE = 500  # images whose mean and standard deviation stand for those of all
 _KEY = 64  # bytes of a file

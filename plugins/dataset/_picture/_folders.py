@@ -7,7 +7,8 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from experiments import DataError, options
-from plugins.dataset import _split, _tree
+from plugins.dataset import _split
+from plugins.dataset._picture import _tree
 
 SUFFIXES = (
     *(".apng", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pfm", ".pgm", ".png"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from plugins.dataset import _imagefile
+from plugins.dataset._picture import _imagefile
 
 if TYPE_CHECKING:
     from PIL import Image

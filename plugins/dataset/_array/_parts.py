@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from experiments import ConfigError, DataError, options
 from plugins.dataset import _split
-from plugins.dataset._archive import Archive
+from plugins.dataset._array._archive import Archive
 
 _NAMES = {
     "inputs": ("inputs", "x", "images", "data", "features"),
