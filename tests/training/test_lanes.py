@@ -195,6 +195,13 @@ def test_some_lanes_go_on_as_all_would_have() -> None:
         )
 
 
+class Made:
+    """An object that does not say what it equals."""
+
+    def __init__(self, values: list[float]) -> None:
+        self.values = values
+
+
 @pytest.mark.usefixtures("own_registry")
 def test_a_rule_whose_attributes_follow_from_its_numbers_trains_alone(
     capsys: pytest.CaptureFixture[str],
@@ -230,3 +237,17 @@ def test_attributes_that_are_the_same_in_all_lanes_keep_none_apart() -> None:
     assert unshared(rules) is None
     rules[1].table = torch.zeros(2)
     assert unshared(rules) == "table"
+    for number, rule in enumerate(rules):
+        rule.table = [{"path": Path("a"), "made": Made([1.0])}, torch.ones(2)]
+        rule.made = Made([1.0, float(number)])
+    assert unshared(rules) == "made"
+    rules[1].made = Made([1.0, 0.0])
+    assert unshared(rules) is None
+    for number, rule in enumerate(rules):
+        rule.made = lambda number=number: number
+    assert unshared(rules) == "made"
+
+
+def test_class_weights_keep_no_lanes_apart() -> None:
+    experiments = varied([*DIGITS, *EXACT, "loss.class_weights=balanced"])
+    assert difference(experiments, 20) < 1e-10

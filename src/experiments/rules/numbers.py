@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Sequence
+from types import FunctionType
 from typing import Any, TypeVar
 
 import torch
@@ -48,16 +49,30 @@ def unshared(plugins: Sequence[Plugin]) -> str | None:
     own = [vars(p).keys() - {f.name for f in dataclasses.fields(p)} for p in plugins]
     for name in sorted(set().union(*own)):
         values = [vars(plugin).get(name) for plugin in plugins]
-        if any(name not in names for names in own) or not _all_same(values):
+        if any(name not in names for names in own):
+            return name
+        if not all(_is_same(value, values[0]) for value in values):
             return name
     return None
 
 
-def _all_same(values: Sequence[Any]) -> bool:
-    first = values[0]
-    if isinstance(first, torch.Tensor):
-        return all(isinstance(one, torch.Tensor) and torch.equal(one, first) for one in values)
-    return all(one is first or (one == first) is True for one in values)
+def _is_same(one: Any, other: Any) -> bool:
+    """Say whether two values are known to be equal: objects are what they hold."""
+    if one is other or type(one) is not type(other):
+        return one is other
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, list | tuple):
+        one, other = dict(enumerate(one)), dict(enumerate(other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_is_same(one[key], other[key]) for key in one)
+    # What a class of Python's makes holds nothing but its attributes; a function does.
+    if type(one).__dictoffset__ and isinstance(vars(type(one)).get("__init__"), FunctionType):
+        return _is_same(vars(one), vars(other))
+    try:
+        return (one == other) is True
+    except (RuntimeError, ValueError):  # of tensors and arrays within
+        return False
 
 
 def _is_number(field: dataclasses.Field[Any], value: object) -> bool:
