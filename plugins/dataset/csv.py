@@ -28,7 +28,8 @@ class CSV(Dataset):
     path: str
     val_path: str | None = None  # a file of its own for a split, which is then not drawn
     test_path: str | None = None
-    target: Any = None  # the column to predict, or a list of them; null: the last
+    # the column to predict, or a list of them; null: the last
+    target: Any = field(default=None, metadata={"texts": True})
     task: Task | None = None
     scale_target: bool = True  # learn a regression's targets less their mean, by their deviation
     ignore: list[str] = field(default_factory=list)  # columns to leave out

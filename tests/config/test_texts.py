@@ -62,7 +62,7 @@ def _read(line: str) -> object:
 
 @pytest.mark.parametrize("text", TYPED)
 def test_a_text_is_what_is_typed(text: str) -> None:
-    assert str(_read(as_typed(f"dataset.target={text}"))) == text
+    assert str(_read(as_typed(f"dataset.path={text}"))) == text
 
 
 def test_a_plugin_gets_texts_as_they_are_typed() -> None:
