@@ -146,9 +146,10 @@ def test_an_evaluation_in_lanes_has_the_values_of_every_run_alone() -> None:
 
 
 def test_r2_of_equal_targets_is_0_in_lanes_and_alone(tmp_path: Path) -> None:
-    rows = tmp_path / "rows.csv"
-    rows.write_text("a,y\n" + "".join(f"{n},0.1\n" for n in range(40)))
-    regression = [f"dataset.path={rows}", "dataset=csv", "dataset.task=regression"]
+    rows, equal = tmp_path / "rows.csv", tmp_path / "equal.csv"
+    rows.write_text("a,y\n" + "".join(f"{n},{n / 3}\n" for n in range(40)))
+    equal.write_text("a,y\n" + "".join(f"{n},0.1\n" for n in range(40)))
+    regression = [f"dataset.path={rows}", f"dataset.val_path={equal}", "dataset=csv"]
     experiments = varied([*regression, "model=linear", "metric=[r2]", "batch_size=3"])
     found = evaluate(lanes.in_lanes(prepare(experiments[0]), experiments), "val")
     assert {row["val/r2"] for row in found} == {0}
