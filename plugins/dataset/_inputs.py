@@ -40,8 +40,8 @@ def select(source: str, columns: Sequence[Column]) -> tuple[list[Column], list[s
     return kept, [*notes, *_notes.numbers(numbers)], [*_notes.words(names)]
 
 
-def tensor(columns: Sequence[Column]) -> Tensor:
-    """Return inputs [N, F], one for each column, or for each word of one.
+def tensors(columns: Sequence[Column], parts: Sequence[Tensor]) -> list[Tensor]:
+    """Return the inputs [N, F] of each part's rows, one for each column, or for each word of one.
 
     They are float32, or float64 where that would lose what matters of a column.
     """
@@ -51,13 +51,12 @@ def tensor(columns: Sequence[Column]) -> Tensor:
         for place in range(len(column.words) or 1)
     ]
     dtype = _tensors.dtype_for(*(column.values for column in columns if not column.words))
-    inputs = torch.empty(len(values[0]), len(values), dtype=dtype)
-    array = inputs.numpy()
-    # Block by block, so that a row's numbers are written while they are in the processor's cache.
-    for start in range(0, len(inputs), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        for place, column_values in enumerate(values):
-            array[block, place] = column_values[block]
+    inputs = [torch.empty(len(part), len(values), dtype=dtype) for part in parts]
+    for part, own in zip(parts, inputs, strict=True):
+        # Block by block: a row's numbers are written while they are in the processor's cache.
+        for rows, block in zip(part.split(_BLOCK), own.split(_BLOCK), strict=True):
+            for place, cells in enumerate(values):
+                block.numpy()[:, place] = cells[rows.numpy()]
     return inputs
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import DataError
-from plugins.dataset import _packed, _parquet, _text
+from plugins.dataset import _lines, _packed, _parquet, _text
 from plugins.dataset._dialect import Asked, Dialect
 
 
@@ -29,7 +29,7 @@ class Table:
         """Say where row `row` of the data stands: its line, if it has one."""
         if self.dialect is None:
             return f"row {row + 1}"
-        lines = (line for line, _ in _text.rows(self.path, self.dialect))
+        lines = (line for line, _ in _lines.rows(self.path, self.dialect))
         return f"line {next(line for number, line in enumerate(lines) if number == row)}"
 
     def __str__(self) -> str:

@@ -35,11 +35,11 @@ def splits(
     """
     strata = targets if classes else torch.zeros(len(targets))
     parts = _split.divide(strata, val=val, test=test, seed=seed, folds=folds, fold=fold)
-    return parted(inputs, targets, parts, classes=classes, **told)
+    return parted([inputs[part] for part in parts], targets, parts, classes=classes, **told)
 
 
 def parted(
-    inputs: Tensor,
+    inputs: Sequence[Tensor],
     targets: Tensor,
     parts: _split.Parts,
     *,
@@ -49,18 +49,20 @@ def parted(
     scale_target: bool = False,
     **told: Any,
 ) -> Splits:
-    """Return the splits of inputs [N, ...] and targets [N] or [N, T] whose items are `parts`.
+    """Return the splits of targets [N] or [N, T] whose items are `parts`, and of those' inputs.
 
     Mean and standard deviation are those of each feature in the train split, or with `one_scale`
     those of all its numbers; with `scale_target` a regression's targets, whose `names` are several,
     have theirs. `told` are more fields of `Splits`.
     """
-    train, val, test = (TensorDataset(inputs[part], targets[part]) for part in parts)
-    dims = tuple(range(inputs.dim() if one_scale else 1))
+    train, val, test = (
+        TensorDataset(own, targets[part]) for own, part in zip(inputs, parts, strict=True)
+    )
+    dims = tuple(range(inputs[0].dim() if one_scale else 1))
     mean, std = _moments(train.tensors[0], dims)
     target_mean, target_std = _moments(train.tensors[1], (0,)) if scale_target else (0.0, 1.0)
     spec = DataSpec(
-        input_shape=tuple(inputs.shape[1:]),
+        input_shape=tuple(inputs[0].shape[1:]),
         task=Task.classification if classes else Task.regression,
         classes=tuple(classes),
         mean=mean,

@@ -66,7 +66,7 @@ class CSV(Dataset):
         parts = self._division().parts(rows, target)
         inputs, notes = _imputation.filled(rows.source, rows.inputs, parts[0].numpy(), self.missing)
         return _tensors.parted(
-            _inputs.tensor(inputs),
+            _inputs.tensors(inputs, parts),
             target.values,
             parts,
             classes=target.classes,
