@@ -44,19 +44,23 @@ def _dealt(counts: Tensor, order: Tensor, shares: list[float]) -> Tensor:
 
     `order` says which group is dealt first; no part that has a share stays empty.
     """
+    import numpy as np
+
     total = counts.sum(0)
     wanted = [part for part, share in enumerate(shares) if share]
     _split.expect(len(counts), len(wanted), "groups")
-    lacking = torch.tensor([shares[part] for part in wanted]).double()[:, None] * total
-    weights = counts / total.clamp(min=1)  # a class may lie in the test split alone
-    empty = set(range(len(wanted)))
+    # Arrays of numpy, whose small sums take a fifth of the time of torch's.
+    lacking = np.outer([shares[part] for part in wanted], total)
+    weights = (counts / total.clamp(min=1)).numpy()  # a class may lie in the test split alone
+    numbers, empty = counts.numpy(), set(range(len(wanted)))
     parts = torch.empty(len(counts), dtype=torch.long)
+    dealt = parts.numpy()
     for left, index in zip(range(len(counts), 0, -1), order.tolist(), strict=True):
         gain = lacking @ weights[index]
         if left <= len(empty):
-            gain[[part for part in range(len(wanted)) if part not in empty]] = -torch.inf
+            gain[[part for part in range(len(wanted)) if part not in empty]] = -np.inf
         best = int(gain.argmax())
         empty.discard(best)
-        lacking[best] -= counts[index]
-        parts[index] = wanted[best]
+        lacking[best] -= numbers[index]
+        dealt[index] = wanted[best]
     return parts
