@@ -31,8 +31,11 @@ def decide(source: str, columns: Sequence[Column], task: Task | None) -> Target:
     Words and truth values are classes, and so are whole numbers that are few against the items.
     """
     for column in columns:
-        if bool((column.values == column.values[0]).all()):
-            raise DataError(f"{source}: expected at least 2 values in '{column.name}', found 1.")
+        if task is not Task.regression and bool((column.values == column.values[0]).all()):
+            raise DataError(
+                f"{source}: expected at least 2 values in '{column.name}', found 1; "
+                "dataset.target names another column."
+            )
     if len(columns) > 1:
         return _several(columns, task)
     column, items = columns[0], len(columns[0].values)
