@@ -46,3 +46,12 @@ def numbers(names: Sequence[str]) -> Iterator[str]:
             f"Each row has another whole number, which looks like an identifier: {told}; "
             f"dataset.ignore=[{told}] leaves it out."
         )
+
+
+def divided(group: Column | None, order: Column | None, inputs: Sequence[Column]) -> Iterator[str]:
+    """Yield which columns the rows are divided by."""
+    if group is not None:
+        role = "an input" if group.name in {column.name for column in inputs} else "no input"
+        yield f"Each split has whole groups of {group.name}, which is {role}."
+    if order is not None:
+        yield f"Train has the first rows by {order.name}, then comes val, then test."

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments import DataError
-from plugins.dataset import _files, _imputation, _inputs
+from plugins.dataset import _files, _imputation, _inputs, _notes
 from plugins.dataset._column import Column
 from plugins.dataset._imputation import Missing
 from plugins.dataset._roles import Roles
@@ -51,7 +51,7 @@ def read(table: Table, roles: Roles, paths: Mapping[str, str | None]) -> Rows:
         group=group,
         order=order,
         paths=tuple(str(one.path) for one in below),
-        notes=(str(table), *map(str, below), *notes),
+        notes=(str(table), *map(str, below), *notes, *_notes.divided(group, order, inputs)),
         warnings=(*warnings, *_files.unknown(inputs)),
     )
 

@@ -333,6 +333,7 @@ def test_groups_and_times_divide_rows(tmp_path: Path) -> None:
     sides = [groups(part) for part in (splits.train, splits.val, splits.test)]
     assert sum(map(len, sides)) == len(set.union(*sides)) == 20
     assert splits.spec.input_shape == (1,)
+    assert "Each split has whole groups of patient, which is no input." in splits.notes
     assert load(path, split_by="patient", categories=["patient"]).spec.input_shape == (21,)
     splits = load(path, split=Split.time, time="x")
     ends = [part.tensors[0][:, 0] for part in (splits.train, splits.val, splits.test)]  # type: ignore[attr-defined]
