@@ -1,6 +1,5 @@
 """Splits of tensors that fit in memory, normalised by their train part."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +8,10 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from experiments import DataSpec, Splits, Task
-from plugins.dataset import _split
+from plugins.dataset import _moments, _split
 
 # What float32 may lose of a column, in shares of its standard deviation.
 _LOST = 1e-4
-_BLOCK = 2**13  # items, whose float64 copy a processor's cache holds
 
 
 def splits(
@@ -58,9 +56,8 @@ def parted(
     train, val, test = (
         TensorDataset(own, targets[part]) for own, part in zip(inputs, parts, strict=True)
     )
-    dims = tuple(range(inputs[0].dim() if one_scale else 1))
-    mean, std = _moments(train.tensors[0], dims)
-    target_mean, target_std = _moments(train.tensors[1], (0,)) if scale_target else (0.0, 1.0)
+    mean, std = _moments.of(train.tensors[0], None if one_scale else -1)
+    scale = _moments.of_targets(train.tensors[1]) if scale_target else (0.0, 1.0)
     spec = DataSpec(
         input_shape=tuple(inputs[0].shape[1:]),
         task=Task.classification if classes else Task.regression,
@@ -68,8 +65,8 @@ def parted(
         mean=mean,
         std=std,
         targets=tuple(names),
-        target_mean=target_mean,
-        target_std=target_std,
+        target_mean=scale[0],
+        target_std=scale[1],
     )
     return Splits(spec=spec, train=train, val=val, test=test, **told)
 
@@ -83,16 +80,3 @@ def dtype_for(*columns: Any) -> torch.dtype:
         if std > 0 and (lost or largest > single.max):
             return torch.float64
     return torch.float32
-
-
-def _moments(values: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation over `dims`, in float32 unless the values are float64."""
-    blocks = values.split(_BLOCK)
-    count = math.prod(values.shape[dim] for dim in dims)
-    mean = torch.stack([block.double().sum(dims) for block in blocks]).sum(0) / count
-    squares = [(block.double() - mean).square_().sum(dims) for block in blocks]
-    std = (torch.stack(squares).sum(0) / count).sqrt()
-    dtype = torch.float64 if values.dtype == torch.float64 else torch.float32
-    # A feature that never changes, but for rounding, is not scaled up to noise or NaN.
-    changes = std > torch.finfo(dtype).eps * mean.abs()
-    return mean.to(dtype), torch.where(changes, std, 1.0).to(dtype)

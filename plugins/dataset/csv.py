@@ -3,17 +3,16 @@ from dataclasses import field
 from typing import Any
 
 from experiments import Dataset, Splits, Task, number, register
-from plugins.dataset import (
+from plugins.dataset import _paths, _tensors
+from plugins.dataset._table import (
     _dialect,
     _division,
     _imputation,
     _inputs,
-    _paths,
     _roles,
     _rows,
     _table,
     _target,
-    _tensors,
 )
 
 

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments import ConfigError, DataError, Splits, Task, plugins
-from plugins.dataset._division import Split
-from plugins.dataset._imputation import Missing
+from plugins.dataset._table._division import Split
+from plugins.dataset._table._imputation import Missing
 
 in_one_folder = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -136,7 +136,7 @@ def test_packed_tables_are_unpacked(pack: Callable[[bytes], bytes], tmp_path: Pa
 def test_a_packed_table_may_not_unpack_to_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["plugins.dataset._packed"], "LARGEST", 2**12)
+    monkeypatch.setattr(sys.modules["plugins.dataset._table._packed"], "LARGEST", 2**12)
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(b"x,y\n" + b"1,2\n" * 2**12))
     with pytest.raises(DataError, match="at most 4096 bytes, unpacked"):

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from experiments import DataError
-from plugins.dataset import _dates, _texts
-from plugins.dataset._column import Column, Kind
-from plugins.dataset._table import Table
+from plugins.dataset._table import _dates, _texts
+from plugins.dataset._table._column import Column, Kind
+from plugins.dataset._table._table import Table
 
 LARGEST = 1e100  # whose square has a place in float64
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import DataError
-from plugins.dataset import _packed
+from plugins.dataset._table import _packed
 
 _CELLS = 2**28  # 2 GiB of them as float64: few bytes of a file can stand for many
 

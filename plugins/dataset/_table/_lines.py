@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from experiments import DataError
-from plugins.dataset import _packed, _sample
-from plugins.dataset._dialect import Dialect
+from plugins.dataset._table import _packed, _sample
+from plugins.dataset._table._dialect import Dialect
 
 _BLOCK = 2**20  # bytes
 

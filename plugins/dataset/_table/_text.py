@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments import DataError
-from plugins.dataset import _guess, _lines, _packed, _sample
-from plugins.dataset._dialect import AUTO, Asked, Dialect
+from plugins.dataset._table import _guess, _lines, _packed, _sample
+from plugins.dataset._table._dialect import AUTO, Asked, Dialect
 
 UNNAMED = "Unnamed: "  # which pandas calls a column that has no name
 

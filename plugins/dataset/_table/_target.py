@@ -8,7 +8,7 @@ from torch import Tensor
 
 from experiments import ConfigError, DataError, Task
 from plugins.dataset import _tensors
-from plugins.dataset._column import Column, Kind
+from plugins.dataset._table._column import Column, Kind
 
 _FEW = 20  # different whole numbers that are taken for classes
 _NUMBERED = 100  # or so many, where they number the classes from 0 or 1 on

@@ -4,8 +4,8 @@ import codecs
 from pathlib import Path
 
 from experiments import DataError
-from plugins.dataset import _packed
-from plugins.dataset._dialect import AUTO
+from plugins.dataset._table import _packed
+from plugins.dataset._table._dialect import AUTO
 
 LONGEST = 2**22  # characters of a line, which is as much as is read of what has no lines
 _LEAST, _LINES = 2**16, 100  # bytes and lines that are looked at

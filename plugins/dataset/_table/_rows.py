@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments import DataError
-from plugins.dataset import _files, _imputation, _inputs, _notes
-from plugins.dataset._column import Column
-from plugins.dataset._imputation import Missing
-from plugins.dataset._roles import Roles
-from plugins.dataset._table import Table
+from plugins.dataset._table import _files, _imputation, _inputs, _notes
+from plugins.dataset._table._column import Column
+from plugins.dataset._table._imputation import Missing
+from plugins.dataset._table._roles import Roles
+from plugins.dataset._table._table import Table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import DataError
-from plugins.dataset import _dates, _numbers, _sample
-from plugins.dataset._dialect import AUTO, Asked, Dialect
+from plugins.dataset._table import _dates, _numbers, _sample
+from plugins.dataset._table._dialect import AUTO, Asked, Dialect
 
 Rows = Sequence[Sequence[str]]
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments import ConfigError, DataError, options
-from plugins.dataset import _columns
-from plugins.dataset._column import Column, Kind
-from plugins.dataset._table import Table
+from plugins.dataset._table import _columns
+from plugins.dataset._table._column import Column, Kind
+from plugins.dataset._table._table import Table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from plugins.dataset._column import Column, Kind
+from plugins.dataset._table._column import Column, Kind
 
 
 def left_out(index: Sequence[str], constant: Sequence[str]) -> Iterator[str]:

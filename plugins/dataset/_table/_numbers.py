@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from plugins.dataset._dialect import AUTO
+from plugins.dataset._table._dialect import AUTO
 
 _BLANKS = " \u00a0\u202f"  # a plain one, one that does not break, and its narrow form
 _OTHER = {".": ",", ",": "."}

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from experiments import DataError
-from plugins.dataset import _notes, _tensors, _text
-from plugins.dataset._column import Column, Kind
+from plugins.dataset import _tensors
+from plugins.dataset._table import _notes, _text
+from plugins.dataset._table._column import Column, Kind
 
 MOST_WORDS = 100  # different ones in a column that becomes one input a word
 _BLOCK = 2**12  # rows

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from experiments import DataError
-from plugins.dataset import _dates, _numbers
-from plugins.dataset._column import Column, Kind
-from plugins.dataset._dialect import WRITTEN
-from plugins.dataset._table import Table
+from plugins.dataset._table import _dates, _numbers
+from plugins.dataset._table._column import Column, Kind
+from plugins.dataset._table._dialect import WRITTEN
+from plugins.dataset._table._table import Table
 
 
 def read(table: Table, name: str, like: Column | None, words: bool) -> Column:

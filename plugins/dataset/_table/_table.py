@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments import DataError
-from plugins.dataset import _lines, _packed, _parquet, _text
-from plugins.dataset._dialect import Asked, Dialect
+from plugins.dataset._table import _lines, _packed, _parquet, _text
+from plugins.dataset._table._dialect import Asked, Dialect
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from experiments import DataError, options
-from plugins.dataset import _columns, _paths, _table, _texts
-from plugins.dataset._column import Column, Kind
-from plugins.dataset._dialect import Asked
+from plugins.dataset import _paths
+from plugins.dataset._table import _columns, _table, _texts
+from plugins.dataset._table._column import Column, Kind
+from plugins.dataset._table._dialect import Asked
 
 
 def read(

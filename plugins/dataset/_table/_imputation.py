@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from experiments import DataError
-from plugins.dataset._column import Column, Kind
+from plugins.dataset._table._column import Column, Kind
 
 
 class Missing(Enum):

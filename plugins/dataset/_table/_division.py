@@ -9,8 +9,8 @@ from torch import Tensor
 
 from experiments import ConfigError, DataError
 from plugins.dataset import _groups, _split
-from plugins.dataset._rows import Rows
-from plugins.dataset._target import Target
+from plugins.dataset._table._rows import Rows
+from plugins.dataset._table._target import Target
 
 
 class Split(Enum):
