@@ -18,6 +18,10 @@ if str(ROOT) not in sys.path:
 
 discover(ROOT)
 
+# Where the first backward pass of a process is one of fake tensors, autograd starts threads as it
+# does for a GPU, and no child that a test forks can train.
+torch.ones(1, requires_grad=True).backward()
+
 # The same examples each time, on any machine however slow.
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("fixed")
