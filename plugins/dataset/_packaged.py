@@ -5,29 +5,19 @@ import io
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from experiments import DataError, Splits
 from plugins.dataset import _paths, _tensors
+from plugins.dataset._drawn import Drawn
 
 _LARGEST = 2**20  # bytes, unpacked; the largest has 0.26e6
 
 
-class Settings(Protocol):
-    """The fields that the data sets share."""
-
-    val_fraction: float
-    test_fraction: float
-    split_seed: int
-    folds: int | None
-    fold: int
-
-
 def splits(
-    settings: Settings,
+    dataset: Drawn,
     name: str,
     inputs: Tensor,
     targets: Tensor,
@@ -38,12 +28,8 @@ def splits(
     return _tensors.splits(
         inputs.float(),
         targets.long() if classes else targets.float(),
+        dataset.drawn(targets if classes else torch.zeros(len(targets))),
         classes=classes,
-        val=settings.val_fraction,
-        test=settings.test_fraction,
-        seed=settings.split_seed,
-        folds=settings.folds,
-        fold=settings.fold,
         scale_target=not classes,
         source=f"sklearn.datasets.load_{name}",
         notes=(f"inputs: {', '.join(features)}",),

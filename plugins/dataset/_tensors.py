@@ -14,26 +14,9 @@ from plugins.dataset import _moments, _split
 _LOST = 1e-4
 
 
-def splits(
-    inputs: Tensor,
-    targets: Tensor,
-    *,
-    classes: Sequence[str] = (),
-    val: float,
-    test: float,
-    seed: int,
-    folds: int | None = None,
-    fold: int = 0,
-    **told: Any,
-) -> Splits:
-    """Return inputs [N, ...] and targets [N] in three parts, drawn at random.
-
-    Without `classes` it is a regression, else each class gives its share. `told` goes to `parted`.
-    Raises DataError where there are too few items.
-    """
-    strata = targets if classes else torch.zeros(len(targets))
-    parts = _split.divide(strata, val=val, test=test, seed=seed, folds=folds, fold=fold)
-    return parted([inputs[part] for part in parts], targets, parts, classes=classes, **told)
+def splits(inputs: Tensor, targets: Tensor, parts: _split.Parts, **more: Any) -> Splits:
+    """Return the splits of inputs [N, ...] and targets, whose items are `parts`, by `parted`."""
+    return parted([inputs[part] for part in parts], targets, parts, **more)
 
 
 def parted(

@@ -3,13 +3,13 @@ from dataclasses import field
 import torch
 from torch import Tensor
 
-from experiments import ConfigError, Dataset, DataSpec, Splits, Task, number, register
-from plugins.dataset import _moments, _paths, _split
+from experiments import ConfigError, DataSpec, Splits, Task, register
+from plugins.dataset import _drawn, _moments, _paths
 from plugins.dataset._array import _archive, _items, _labels, _layout, _parts
 
 
 @register("arrays")
-class Arrays(Dataset):
+class Arrays(_drawn.Drawn):
     """Arrays of your own script, in a file of NumPy (npz) or safetensors.
 
     Inputs are [N, ...] and targets [N] or [N, T]; with train_, val_ or test_ before their names, or
@@ -24,14 +24,6 @@ class Arrays(Dataset):
     classes: list[str] = field(default_factory=list)  # names of the classes 0, 1, ...
     channels: _layout.Channels = _layout.Channels.auto  # of images
     normalise: bool = True  # by mean and standard deviation of train; false: bytes become 0 to 1
-    val_fraction: float = number(0.15, above=0, below=1)
-    test_fraction: float = number(0.15, above=0, below=1)
-    split_seed: int = number(0, at_least=0)
-    folds: int | None = number(None, at_least=2)  # of a cross-validation
-    fold: int = number(0, at_least=0, repeats=True)  # the one that is the val split
-
-    def __post_init__(self) -> None:
-        _split.check(self.val_fraction, self.test_fraction, self.folds, self.fold)
 
     def load(self) -> Splits:
         archive = _archive.Archive(_paths.locate(self.path))
@@ -66,14 +58,7 @@ class Arrays(Dataset):
     def _divided(self, items: dict[str, _items.Items], *, stratified: bool) -> dict[str, Tensor]:
         """Return the places of each split's items in its own arrays, or in those of train."""
         targets = items["train"].targets
-        drawn = _split.divide(
-            targets if stratified else torch.zeros(len(targets)),
-            val=0 if "val" in items else self.val_fraction,
-            test=0 if "test" in items else self.test_fraction,
-            seed=self.split_seed,
-            folds=self.folds,
-            fold=self.fold,
-        )
+        drawn = self.drawn(targets if stratified else torch.zeros(len(targets)), own=items)
         own = {split: torch.arange(len(part.targets)) for split, part in items.items()}
         own.pop("train")
         return dict(zip(("train", "val", "test"), drawn, strict=True)) | own

@@ -2,8 +2,8 @@ import dataclasses
 from dataclasses import field
 from typing import Any
 
-from experiments import Dataset, Splits, Task, number, register
-from plugins.dataset import _paths, _tensors
+from experiments import Splits, Task, register
+from plugins.dataset import _drawn, _paths, _tensors
 from plugins.dataset._table import (
     _dialect,
     _division,
@@ -17,7 +17,7 @@ from plugins.dataset._table import (
 
 
 @register("csv")
-class CSV(Dataset):
+class CSV(_drawn.Drawn):
     """A table of your own: csv or other delimited text, packed or not, or parquet.
 
     Numbers, truth values and dates are an input each, words one for each different word. What the
@@ -45,11 +45,6 @@ class CSV(Dataset):
     split: _division.Split | None = None  # null: stratified for classes, else random
     split_by: str | None = None  # the column whose groups stay whole
     time: str | None = None  # the column in whose order split=time divides
-    val_fraction: float = number(0.15, above=0, below=1)
-    test_fraction: float = number(0.15, above=0, below=1)
-    split_seed: int = number(0, at_least=0)
-    folds: int | None = number(None, at_least=2)  # of a cross-validation
-    fold: int = number(0, at_least=0, repeats=True)  # the one that is the val split
 
     def __post_init__(self) -> None:
         self._roles()

@@ -1,25 +1,16 @@
-from experiments import DataError, Dataset, Splits, number, register
-from plugins.dataset import _packaged, _split, _tensors
+from experiments import DataError, Splits, register
+from plugins.dataset import _drawn, _packaged, _tensors
 
 FILE, ITEMS, SIDE = "digits.csv.gz", 1797, 8
 
 
 @register("digits")
-class Digits(Dataset):
+class Digits(_drawn.Drawn):
     """1,797 handwritten digits of 8 x 8 pixels from 0 to 16, which come with scikit-learn.
 
     They are the test part of the "Optical Recognition of Handwritten Digits" of the UCI repository
     (Alpaydin & Kaynak, 1998).
     """
-
-    val_fraction: float = number(0.15, above=0, below=1)
-    test_fraction: float = number(0.15, above=0, below=1)
-    split_seed: int = number(0, at_least=0)
-    folds: int | None = number(None, at_least=2)  # of a cross-validation
-    fold: int = number(0, at_least=0, repeats=True)  # the one that is the val split
-
-    def __post_init__(self) -> None:
-        _split.check(self.val_fraction, self.test_fraction, self.folds, self.fold)
 
     def load(self) -> Splits:
         table = _packaged.table(FILE, ITEMS, SIDE**2 + 1, header=False)
@@ -30,12 +21,8 @@ class Digits(Dataset):
         return _tensors.splits(
             pixels.byte().reshape(-1, 1, SIDE, SIDE),
             labels.long(),
+            self.drawn(labels),
             classes=[str(digit) for digit in range(10)],
-            val=self.val_fraction,
-            test=self.test_fraction,
-            seed=self.split_seed,
-            folds=self.folds,
-            fold=self.fold,
             source="sklearn.datasets.load_digits",
             one_scale=True,
         )

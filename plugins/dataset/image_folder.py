@@ -2,8 +2,8 @@ from enum import Enum
 
 import torch
 
-from experiments import ConfigError, Dataset, Splits, number, register
-from plugins.dataset import _images, _paths, _split
+from experiments import ConfigError, Splits, number, register
+from plugins.dataset import _drawn, _images, _paths
 from plugins.dataset._picture import _folders, _inspection, _pictures, _pixels, _tree
 
 
@@ -30,7 +30,7 @@ class Broken(Enum):
 
 
 @register("image_folder")
-class ImageFolder(Dataset):
+class ImageFolder(_drawn.Drawn):
     """Your own images: one folder a class, below `root`, or below `root`/train, val and test.
 
     An image is what a viewer shows: upright, of an animation the first frame, transparent pixels
@@ -47,14 +47,9 @@ class ImageFolder(Dataset):
     normalise: Normalise = Normalise.train  # whose mean and standard deviation; none: 0 to 1
     links: Links = Links.refuse  # those that lead out of root
     broken: Broken = Broken.error  # files that are no images
-    val_fraction: float = number(0.15, above=0, below=1)
-    test_fraction: float = number(0.15, above=0, below=1)
-    split_seed: int = number(0, at_least=0)
-    folds: int | None = number(None, at_least=2)  # of a cross-validation
-    fold: int = number(0, at_least=0, repeats=True)  # the one that is the val split
 
     def __post_init__(self) -> None:
-        _split.check(self.val_fraction, self.test_fraction, self.folds, self.fold)
+        super().__post_init__()
         _pixels.check(self.background)
 
     def load(self) -> Splits:
@@ -92,13 +87,6 @@ class ImageFolder(Dataset):
         if self.folds and "val" in found:
             raise ConfigError(f"dataset.folds={self.folds}: {self.root} has a val folder already")
         items = found["train"]
-        drawn = _split.divide(
-            torch.tensor([label for _, label in items]),
-            val=0 if "val" in found else self.val_fraction,
-            test=0 if "test" in found else self.test_fraction,
-            seed=self.split_seed,
-            folds=self.folds,
-            fold=self.fold,
-        )
+        drawn = self.drawn(torch.tensor([label for _, label in items]), own=found)
         train, val, test = ([items[i] for i in part.tolist()] for part in drawn)
         return [train, found.get("val", val), found.get("test", test)]

@@ -38,13 +38,17 @@ class Synthetic(Dataset):
         draw = torch.Generator().manual_seed(self.seed)
         regression = self.task is Task.regression
         inputs, targets = self._regression(draw) if regression else self._clusters(draw)
-        splits = _tensors.splits(
-            inputs.float(),
-            targets.float() if regression else targets,
-            classes=[] if regression else [str(label) for label in range(self.classes)],
+        parts = _split.divide(
+            torch.zeros(self.items) if regression else targets,
             val=self.val_fraction,
             test=self.test_fraction,
             seed=self.seed,
+        )
+        splits = _tensors.splits(
+            inputs.float(),
+            targets.float() if regression else targets,
+            parts,
+            classes=[] if regression else [str(label) for label in range(self.classes)],
             source=f"synthetic, seed {self.seed}",
             one_scale=True,
         )
