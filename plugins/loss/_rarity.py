@@ -1,5 +1,6 @@
 """Weigh classes by their rarity."""
 
+import torch
 from torch import Tensor
 
 from experiments import ConfigError, DataSpec
@@ -18,11 +19,16 @@ class Weights:
                 "loss.class_weights=balanced: the data set gives its classes only item by item."
             )
         present = sum(count > 0 for count in spec.counts)
-        self.values = [sum(spec.counts) / (present * max(n, 1)) for n in spec.counts]
-        self._tensor: Tensor | None = None
+        values = [sum(spec.counts) / (present * max(n, 1)) for n in spec.counts]
+        self._values = torch.tensor(values, dtype=torch.float64)
+        self._made: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def like(self, outputs: Tensor) -> Tensor:
-        """Return the weights [classes], made once for a device."""
-        if self._tensor is None or self._tensor.device != outputs.device:
-            self._tensor = outputs.new_tensor(self.values)
-        return self._tensor
+        """Return the weights [classes] in the outputs' dtype, made once for each device."""
+        key = outputs.device, outputs.dtype
+        weights = self._made.get(key)
+        if weights is None:
+            weights = self._values.to(*key)
+            if type(weights) is Tensor:  # while a program is traced they hold no numbers
+                self._made[key] = weights
+        return weights

@@ -12,6 +12,6 @@ class Huber(Loss):
     delta: float = number(1.0, above=0, lanes=True)
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        error = (outputs.squeeze(-1) - targets).abs()
+        error = (outputs.reshape(targets.shape) - targets).abs()
         near = torch.minimum(error, torch.ones_like(error) * self.delta)
         return (near * (error - near / 2)).mean()

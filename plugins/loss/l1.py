@@ -10,4 +10,4 @@ class L1(Loss):
     tasks = frozenset({Task.regression})
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return (outputs.squeeze(-1) - targets).abs().mean()
+        return (outputs.reshape(targets.shape) - targets).abs().mean()

@@ -10,4 +10,4 @@ class MSE(Loss):
     tasks = frozenset({Task.regression})
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return (outputs.squeeze(-1) - targets).square().mean()
+        return (outputs.reshape(targets.shape) - targets).square().mean()

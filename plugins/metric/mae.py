@@ -13,7 +13,7 @@ class MAE(Metric):
     higher_is_better = False
 
     def statistics(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        errors = (outputs.squeeze(-1) - targets).abs()
+        errors = (outputs.reshape(targets.shape) - targets).abs()
         return torch.stack([errors.sum(), torch.ones_like(targets).sum()])
 
     def value(self, total: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from torch.utils.data import Subset, TensorDataset
 
 from experiments import DataError, Dataset, Splits, register
 from experiments.data.cache import load_splits
-from experiments.data.doubts import judged
+from experiments.data.doubts import judged, targets_of
 
 pytestmark = pytest.mark.usefixtures("own_registry")
 
@@ -110,6 +111,33 @@ def test_an_author_is_told(case: str, told: Callable[..., str]) -> None:
     found = told(make())
     assert found.startswith("dataset=mine")
     assert message in found or re.search(message, found)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int32])
+def test_labels_of_any_whole_type_are_classes(dtype: torch.dtype, tmp_path: Path) -> None:
+    many = spec([4], 256 if dtype is torch.uint8 else 128)
+    data = TensorDataset(numbers(128, 4), torch.arange(128).to(dtype))
+
+    @register("narrow")
+    class Narrow(Dataset):
+        """Labels in a narrow type."""
+
+        def load(self) -> Splits:
+            return Splits(spec=many, train=data, val=data, test=data, source="")
+
+    found = load_splits(Narrow(), tmp_path, keep=False)
+    assert sum(found.spec.counts) == 128
+    targets = targets_of(found.train, many)
+    assert targets is not None
+    assert targets.dtype == torch.int64
+
+
+@pytest.mark.parametrize("given", [["a", "b", "c"], [1, 2, 3], [0.0, 1.0, 2.0], [0, 1], None])
+def test_targets_that_are_not_those_of_the_items_are_not_used(given: Any) -> None:
+    class Others(list[tuple[Tensor, int]]):
+        targets = given
+
+    assert targets_of(Others([(torch.zeros(4), 0)] * 3), CLASSES) is None
 
 
 def test_absent_classes_are_told_and_the_others_counted() -> None:

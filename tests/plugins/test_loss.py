@@ -10,6 +10,7 @@ from problems import CPU, labels, numbers, spec
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 from torch.func import vmap
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional
 
 from experiments import ClassWeights, ConfigError, Loss, Task, lookup
@@ -174,3 +175,19 @@ def test_numbers_may_differ_by_lane(
     alone = torch.stack([p(*pair) for p, *pair in zip(plugins, outputs, targets, strict=True)])
     torch.testing.assert_close(together.to(dtype), alone)
     assert len(set(together.tolist())) == 3
+
+
+@pytest.mark.parametrize("name", ["mse", "l1", "huber"])
+@pytest.mark.parametrize("shape", [(16,), (16, 1), (16, 3)])
+def test_a_regression_compares_each_target_with_its_own_output(
+    name: str, shape: tuple[int, ...]
+) -> None:
+    targets = numbers(*shape)
+    assert loss(name)(targets.reshape(16, -1), targets) == 0
+
+
+def test_class_weights_that_a_program_has_traced_are_numbers_afterwards() -> None:
+    fitted = loss("auto", class_weights=ClassWeights.balanced).fit(SKEWED)
+    trace = make_fx(fitted, tracing_mode="fake", _allow_non_fake_inputs=True)
+    trace(LOGITS.float(), CLASSES)
+    assert fitted(LOGITS.float(), CLASSES).item() > 0

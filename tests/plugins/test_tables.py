@@ -419,3 +419,25 @@ def test_settings_that_cannot_be_are_refused(
 def test_a_delimiter_at_the_end_of_each_line_is_no_column(tmp_path: Path) -> None:
     lines = "\n".join(f"{line}," for line in LINE.splitlines())
     assert rows(load(write(tmp_path, lines))) == WANTED
+
+
+def test_other_files_are_read_as_the_main_one(tmp_path: Path) -> None:
+    main, val = tmp_path / "main.csv", tmp_path / "val.csv"
+    main.write_text(
+        "day;x;y\n" + "".join(f"{n:02d}/03/2024;1.{n:03d},5;{n}\n" for n in range(1, 29))
+    )
+    val.write_text("day;x;y\n" + "".join(f"{n:02d}/03/2024;1.{n:03d};{n}\n" for n in range(1, 9)))
+    splits = load(main, val_path=str(val), task=Task.regression)
+    inputs = torch.stack([inputs for inputs, _ in splits.val])  # type: ignore[attr-defined]
+    assert inputs[:, 0].tolist() == list(range(8))
+    assert inputs[:, 1].tolist() == [1000.0 + n for n in range(1, 9)]
+
+
+@pytest.mark.parametrize(("day", "warned"), [("{:02d}/03/2024", 12), ("{:02d}.03.2024", 0)])
+def test_dates_that_can_be_read_in_two_ways_are_told(tmp_path: Path, day: str, warned: int) -> None:
+    table = tmp_path / "days.csv"
+    for last in (12, 20):
+        rows = "".join(f"{day.format(n % last + 1)};{n}.5\n" for n in range(40))
+        table.write_text(f"when;y\n{rows}")
+        told = [text for text in load(table).warnings if "other way round" in text]
+        assert len(told) == (last == warned)

@@ -28,6 +28,7 @@ class Column:
     words: tuple[str, ...] = ()
     how: str = ""
     first: float = 0.0  # day since 1970, of dates
+    either: bool = False  # whether day and month of dates could be the other way round
 
     @property
     def missing(self) -> Any:

@@ -23,6 +23,7 @@ class Asked:
     thousands: str = AUTO
     date_format: str | None = None
     na_values: tuple[str, ...] = ("",)
+    likely_decimal: str = ""  # where a file's own numbers do not tell
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

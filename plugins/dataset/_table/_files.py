@@ -8,17 +8,19 @@ from experiments import DataError, options
 from plugins.dataset import _paths
 from plugins.dataset._table import _columns, _table, _texts
 from plugins.dataset._table._column import Column, Kind
-from plugins.dataset._table._dialect import Asked
 
 
 def read(
-    paths: Mapping[str, str | None], asked: Asked, columns: Sequence[Column]
+    paths: Mapping[str, str | None], main: _table.Table, columns: Sequence[Column]
 ) -> dict[str, _table.Table]:
-    """Return the table of each split that has a file, with at least these columns of the main one.
+    """Return the table of each split that has a file, with at least these columns of `main`.
 
     Raises DataError where one is missing.
     """
     words = {column.name for column in columns if column.kind is Kind.words}
+    # 1.234 must not be a thousand in one file and one in the other, where nothing else tells.
+    likely = main.dialect.decimal if main.dialect is not None else ""
+    asked = replace(main.asked, likely_decimal=likely)
     tables = {
         split: _table.read(_paths.locate(path), asked, words)
         for split, path in paths.items()

@@ -24,7 +24,8 @@ def dialect(path: Path, asked: Asked) -> Dialect:
     rows = _rows(text, delimiter, whole)
     decimal = asked.decimal
     if decimal == AUTO:
-        decimal = _numbers.decimal([cell for row in rows for cell in row], delimiter)
+        cells = [cell for row in rows for cell in row]
+        decimal = _numbers.decimal(cells, delimiter, asked.likely_decimal)
     header = _header(rows, asked.na_values) if asked.header is None else asked.header
     return Dialect(
         encoding=encoding,

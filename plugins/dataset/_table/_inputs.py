@@ -38,7 +38,7 @@ def select(source: str, columns: Sequence[Column]) -> tuple[list[Column], list[s
         raise DataError(f"{source}: expected columns beside the target, found none.{left}")
     notes = [*_notes.left_out(index, constant), *_notes.read_as(kept)]
     numbers = [c.name for c in kept if _counts_rows(c)]
-    return kept, [*notes, *_notes.numbers(numbers)], [*_notes.words(names)]
+    return kept, [*notes, *_notes.numbers(numbers)], [*_notes.words(names), *_notes.orders(kept)]
 
 
 def tensors(columns: Sequence[Column], parts: Sequence[Tensor]) -> list[Tensor]:

@@ -38,6 +38,16 @@ def words(names: Sequence[str]) -> Iterator[str]:
         )
 
 
+def orders(columns: Sequence[Column]) -> Iterator[str]:
+    """Yield a warning for dates whose day and month could be the other way round."""
+    for column in columns:
+        if column.either:
+            yield (
+                f"Day and month of {column.name} could be the other way round: read as "
+                f"{column.how}, unless dataset.date_format says otherwise."
+            )
+
+
 def numbers(names: Sequence[str]) -> Iterator[str]:
     """Yield what columns with another whole number in each row look like."""
     if names:

@@ -29,11 +29,11 @@ def is_number(cell: str) -> bool:
     return _ANY.fullmatch(cell.strip()) is not None
 
 
-def decimal(cells: Sequence[str], delimiter: str) -> str:
+def decimal(cells: Sequence[str], delimiter: str, likely: str = "") -> str:
     """Return the decimal mark of cells: a comma where more of them have one than a point.
 
-    What may be thousands as well, as 1,234, counts where nothing else does and the delimiter is
-    no comma.
+    What may be thousands as well, as 1,234, counts where nothing else does, no mark is `likely`,
+    and the delimiter is no comma.
     """
     certain, possible = {".": 0, ",": 0}, {".": 0, ",": 0}
     for mark in certain:
@@ -42,6 +42,8 @@ def decimal(cells: Sequence[str], delimiter: str) -> str:
             if cell.rfind(mark) > cell.rfind(_OTHER[mark]):
                 counts = possible if _GROUPS[mark].fullmatch(cell) else certain
                 counts[mark] += 1
+    if not any(certain.values()) and likely:
+        return likely
     if not any(certain.values()) and delimiter != ",":
         certain = possible
     return "," if certain[","] > certain["."] else "."

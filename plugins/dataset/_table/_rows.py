@@ -36,7 +36,7 @@ def read(table: Table, roles: Roles, paths: Mapping[str, str | None]) -> Rows:
     if len(table.frame) < 2:
         raise DataError(f"{source}: expected at least 2 rows, found 1.")
     inputs, notes, warnings = _inputs.select(source, roles.inputs(table, targets))
-    tables = _files.read(paths, table.asked, [*inputs, *targets])
+    tables = _files.read(paths, table, [*inputs, *targets])
     files, below = _files.numbered(len(table.frame), tables), [*tables.values()]
     inputs = [_files.joined(column, below) for column in inputs]
     group, order = (

@@ -28,11 +28,14 @@ def read(table: Table, name: str, like: Column | None, words: bool) -> Column:
     counts = np.bincount(places[places >= 0])
     # Most of the cells decide, so that one that is unlike them is an error and makes no words.
     best, most = None, 0.0 if like else 0.5
-    for found in _readings(table, name, texts):
+    readings = _readings(table, name, texts)
+    for found in readings:
         share = float(counts[~found.missing].sum() / counts.sum())
-        if (like is None or found.kind is like.kind) and share >= most:
+        if (like is None or _alike(found, like)) and share >= most:
             if share == 1:
-                return replace(found, values=np.append(found.values, np.nan)[places])
+                either = found.kind is Kind.dates and like is None and _differ(found, readings)
+                values = np.append(found.values, np.nan)[places]
+                return replace(found, values=values, either=either)
             best, most = best if share == most and best else found, share
     if like is None and best is None:
         return _words(name, places, texts, like)
@@ -40,6 +43,19 @@ def read(table: Table, name: str, like: Column | None, words: bool) -> Column:
     best = best or replace(like or Column(name, Kind.words, nothing), values=nothing)
     row = int(np.append(best.missing, False)[places].argmax())
     raise wrong_cell(table, name, row, best.kind.value, texts[places[row]])
+
+
+def _differ(found: Column, others: Iterator[Column]) -> bool:
+    """Say whether another reading has a number for each text, and other numbers."""
+    return any(
+        not other.missing.any() and bool((other.values != found.values).any()) for other in others
+    )
+
+
+def _alike(found: Column, like: Column) -> bool:
+    """Say whether a reading is that of the main file, where 03/04 is not in another month."""
+    same = found.kind is not Kind.dates or like.how in ("", found.how)
+    return found.kind is like.kind and same
 
 
 def _different(table: Table, name: str) -> tuple[Any, Any]:

@@ -97,9 +97,10 @@ def _key(dataset: Dataset) -> str:
 
 
 def _code(dataset: Dataset) -> str:
-    """Return a digest of the plugin's folder, whose modules help each other."""
+    """Return a digest of the plugin's folder, whose modules help each other, as those in `_*/`."""
     digest = hashlib.sha256(registry.code_of(type(dataset)))
-    for file in sorted(Path(registry.source(type(dataset))).parent.rglob("*.py")):
+    folder = Path(registry.source(type(dataset))).parent
+    for file in sorted([*folder.glob("*.py"), *folder.glob("_*/*.py")]):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -1,6 +1,5 @@
 """What a data set gives, checked before it is trained on: each fault by split and item."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -99,31 +98,34 @@ def _check_tensors(told: str, tensors: Any, spec: DataSpec, first: int = 0) -> N
         wanted = f"a target of shape {list(expected)}" if expected else "one number as target"
         raise DataError(f"{told}, item {first}: expected {wanted}, found {list(of_target)}.")
 
-    def refuse(wrong: Tensor, wanted: str, found: Callable[[int], object]) -> None:
-        if wrong.any():
-            place = int(wrong.nonzero()[0, 0])
-            raise DataError(
-                f"{told}, item {first + place}: expected {wanted}, found {found(place)}."
-            )
-
     if inputs.is_floating_point():
         wrong = ~inputs.flatten(1).isfinite().all(1)
-        refuse(wrong, "inputs that are finite", lambda place: _first_wrong(inputs[place]))
+        _refuse(told, first, wrong, "inputs that are finite", inputs)
+    check_targets(told, targets, spec, first)
+
+
+def check_targets(told: str, targets: Tensor, spec: DataSpec, first: int = 0) -> None:
+    """Raise DataError naming the first target that is not finite, or none of the classes."""
     if spec.task is Task.regression:
         wrong = ~targets.flatten(1).isfinite().all(1) if targets.dim() > 1 else ~targets.isfinite()
-        refuse(wrong, "a finite target", lambda place: _first_wrong(targets[place]))
+        _refuse(told, first, wrong, "a finite target", targets)
         return
     if targets.is_floating_point() or targets.dtype == torch.bool:
         kind = str(targets.dtype).removeprefix("torch.")
         raise DataError(f"{told}: expected classes as whole numbers, found {kind}.")
-    count = len(spec.classes)
-    wrong = (targets < 0) | (targets >= count)
-    refuse(wrong, f"a class from 0 to {count - 1}", lambda place: targets[place].item())
+    count, labels = len(spec.classes), targets.long()
+    wrong = (labels < 0) | (labels >= count)
+    _refuse(told, first, wrong, f"a class from 0 to {count - 1}", labels)
 
 
-def _first_wrong(values: Tensor) -> float:
-    flat = values.flatten()
-    return float(flat[~flat.isfinite()][0])
+def _refuse(told: str, first: int, wrong: Tensor, wanted: str, values: Tensor) -> None:
+    """Raise DataError where an item is wrong, naming its place and what of it is."""
+    if wrong.any():
+        place = int(wrong.nonzero()[0, 0])
+        found = values[place].flatten()
+        strange = found[~found.isfinite()] if found.is_floating_point() else found
+        shown = f"{strange[0].item()}"
+        raise DataError(f"{told}, item {first + place}: expected {wanted}, found {shown}.")
 
 
 def _outline(value: object) -> str:

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.data import Dataset as Items
 from torch.utils.data import TensorDataset
 
-from experiments.data.checks import parts_of
+from experiments.data.checks import check_targets, parts_of
+from experiments.errors import DataError
 from experiments.plugin.spec import DataSpec, Splits, Task
 from experiments.text import shortened
 
@@ -19,8 +20,9 @@ _AT_ONCE = 2**14  # items whose hashes are computed together
 
 def judged(splits: Splits) -> Splits:
     """Return splits with the numbers of items of each class, and with what is doubtful of them."""
-    targets = {name: targets_of(items) for name, items in parts_of(splits).items()}
-    spec, train = splits.spec, targets["train"]
+    spec = splits.spec
+    targets = {name: targets_of(items, spec) for name, items in parts_of(splits).items()}
+    train = targets["train"]
     if train is not None and spec.task is Task.classification:
         counts = train.bincount(minlength=len(spec.classes)).tolist()
         spec = replace(spec, counts=tuple(counts))
@@ -28,12 +30,21 @@ def judged(splits: Splits) -> Splits:
     return replace(splits, spec=spec, warnings=told)
 
 
-def targets_of(items: Items[Any]) -> Tensor | None:
-    """Return the targets [N] of a split, or None where each item would have to be read."""
+def targets_of(items: Items[Any], spec: DataSpec) -> Tensor | None:
+    """Return the targets [N] of a split, or None where each item would have to be read.
+
+    Those of classes are int64.
+    """
     if isinstance(items, TensorDataset):
-        return items.tensors[1]
-    given = getattr(items, "targets", None)
-    return None if given is None else torch.as_tensor(given)
+        targets = items.tensors[1]
+        return targets.long() if spec.task is Task.classification else targets
+    try:  # as torchvision's data sets have them, which may be others than their items'
+        targets = torch.as_tensor(getattr(items, "targets", None))
+        check_targets("targets", targets, spec)
+    except (DataError, RuntimeError, TypeError, ValueError):
+        return None
+    whole = targets.dim() == 1 and len(targets) == len(items)  # type: ignore[arg-type]
+    return targets.long() if whole and spec.task is Task.classification else None
 
 
 def _absences(spec: DataSpec, targets: dict[str, Tensor | None]) -> Iterator[str]:

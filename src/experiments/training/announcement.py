@@ -1,6 +1,7 @@
 """What a run prints of its data before the first step, and of itself after the last."""
 
 import logging
+import math
 from collections.abc import Iterator
 
 from experiments.report import summary
@@ -34,7 +35,7 @@ def vanities(session: Session, result: Result) -> Iterator[str]:
     if found := without_inputs(session):
         answer, value = found
         better = result.value > value if result.higher_is_better else result.value < value
-        if not better:
+        if not (better or math.isnan(value)):
             yield (
                 f"{result.monitor} {result.value:.4f} is no better than always answering {answer} "
                 f"({value:.4f})."

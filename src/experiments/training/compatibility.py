@@ -94,7 +94,7 @@ def sampling_for(experiment: Experiment, splits: Splits) -> Tensor | None:
     """
     if experiment.data.sampling is Sampling.uniform:
         return None
-    targets = targets_of(splits.train)
+    targets = targets_of(splits.train, splits.spec)
     if targets is None or splits.spec.task is not Task.classification:
         lack = "has no classes" if targets is not None else "gives its classes only item by item"
         name = registry.name_of(type(experiment.dataset))

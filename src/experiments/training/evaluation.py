@@ -45,7 +45,7 @@ def without_inputs(session: Session) -> tuple[str, float] | None:
     targets are known only item by item.
     """
     spec, metric = session.splits.spec, session.metrics.get(session.monitor.removeprefix("val/"))
-    train, val = targets_of(session.splits.train), targets_of(session.splits.val)
+    train, val = (targets_of(part, spec) for part in (session.splits.train, session.splits.val))
     if metric is None or train is None or val is None:
         return None
     if spec.task is Task.classification:
