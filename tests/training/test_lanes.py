@@ -71,7 +71,13 @@ def difference(experiments: Sequence[Experiment], steps: int) -> float:
     return worst
 
 
-@pytest.mark.parametrize("name", sorted(set(plugins("model")) - {"dynamic"}))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.whole] if name == "resnet18" else [])
+        for name in sorted(set(plugins("model")) - {"dynamic"})
+    ],
+)
 def test_a_lane_of_every_model_equals_its_run_alone(name: str) -> None:
     steps = STEPS.get(name, 40 if name in LARGER else 200)
     exact = difference(varied([*of_model(name), *EXACT, "optimizer=adam"]), steps)

@@ -176,6 +176,7 @@ def test_a_sweep_of_other_data_code_or_settings_begins_anew(
     assert [Folder(third / job).status for job in "01"] == ["finished", "finished"]
 
 
+@pytest.mark.whole
 def test_a_named_sweep_of_other_data_is_refused(
     tmp_path: Path, interrupt: Interrupt, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -263,6 +264,7 @@ def test_a_sweep_that_is_stopped_while_its_page_is_drawn_has_its_best_once(
 SEARCH = ["hydra/sweeper=optuna", "hydra.sweeper.sampler=grid"]
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("own_registry")
 def test_a_search_that_a_failure_stops_goes_on_once_it_is_mended(tmp_path: Path) -> None:
     quick = [*MLP[:3], "model=failing", plugin(tmp_path, "failing", FAILING), "optimizer.lr=0.1"]
@@ -277,6 +279,7 @@ def test_a_search_that_a_failure_stops_goes_on_once_it_is_mended(tmp_path: Path)
     assert sorted(ended) == [4, 5, 6, 13]
 
 
+@pytest.mark.whole
 def test_a_study_is_of_its_code_and_data(
     tmp_path: Path, interrupt: Interrupt, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -295,6 +298,7 @@ def test_a_study_is_of_its_code_and_data(
     assert not list(third.glob("*/result.json"))  # as nothing is left to try
 
 
+@pytest.mark.whole
 def test_reused_jobs_keep_their_numbers_when_a_search_goes_on(
     tmp_path: Path, interrupt: Interrupt
 ) -> None:
@@ -307,6 +311,7 @@ def test_reused_jobs_keep_their_numbers_when_a_search_goes_on(
         assert sorted(row["seed"] for row in csv.DictReader(file)) == list("12345")
 
 
+@pytest.mark.whole
 def test_what_was_changed_midway_is_not_reused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -318,6 +323,7 @@ def test_what_was_changed_midway_is_not_reused(
     assert "there already" not in capsys.readouterr().out
 
 
+@pytest.mark.whole
 def test_no_job_of_several_with_the_same_settings_is_left_behind(
     tmp_path: Path, interrupt: Interrupt
 ) -> None:
@@ -340,6 +346,7 @@ def test_a_sweep_one_of_whose_jobs_still_trains_is_left_alone(
     assert sweep(tmp_path, "seed=1,2") == folder
 
 
+@pytest.mark.whole
 def test_who_judges_a_job_that_goes_on_sees_its_earlier_evaluations(
     tmp_path: Path, interrupt: Interrupt
 ) -> None:

@@ -60,7 +60,7 @@ def own(tmp_path: Path) -> str:
     return f"plugin_path=[{tmp_path / 'plugins'}]"
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("launcher", ["joblib", pytest.param("submitit", marks=pytest.mark.whole)])
 def test_a_launcher_gets_groups_whose_jobs_are_lanes(
     launcher: str, tmp_path: Path, own: str
 ) -> None:
