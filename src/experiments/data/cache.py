@@ -70,7 +70,7 @@ def _kept(path: Path, code: str) -> Splits | None:
 
 
 def _keep(path: Path, splits: Splits, code: str) -> None:
-    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
+    parts = splits.parts
     # Where val is the test split, its items are stored once.
     stored = [next(name for name in parts if parts[name] is items) for items in parts.values()]
     tensors: Tensors = {}
@@ -131,7 +131,7 @@ def _below(source: Path) -> Iterator[Path]:
 
 def _decoded(splits: Splits, workers: int) -> Splits:
     """Read every item into tensors, where there is room for them all."""
-    parts: list[Any] = [splits.train, splits.val, splits.test]
+    parts: list[Any] = [*splits.parts.values()]
     inputs, _ = splits.train[0]
     size = sum(map(len, parts)) * torch.as_tensor(inputs).nbytes
     if size > _SHARE * psutil.virtual_memory().available:

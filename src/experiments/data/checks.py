@@ -13,13 +13,6 @@ from experiments.plugin import registry
 from experiments.plugin.kinds import Dataset
 from experiments.plugin.spec import DataSpec, Splits, Task
 
-NAMES = ("train", "val", "test")
-
-
-def parts_of(splits: Splits) -> dict[str, Items[Any]]:
-    """Return the items of each split by its name."""
-    return {name: getattr(splits, name) for name in NAMES}
-
 
 def checked(splits: Any, dataset: Dataset) -> Splits:
     """Return what `load` has returned; items that are still to be read are checked when they are.
@@ -35,7 +28,7 @@ def checked(splits: Any, dataset: Dataset) -> Splits:
         raise DataError(f"{plugin} ({where}): expected {wanted} of load(), found {found}.")
     told = f"{plugin}, split "
     train, val, test = (
-        _checked(f"{told}{name}", items, splits.spec) for name, items in parts_of(splits).items()
+        _checked(f"{told}{name}", items, splits.spec) for name, items in splits.parts.items()
     )
     return replace(splits, train=train, val=val, test=test)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as Items
 from torch.utils.data import TensorDataset
 
-from experiments.data.checks import check_targets, parts_of
+from experiments.data.checks import check_targets
 from experiments.errors import DataError
 from experiments.plugin.spec import DataSpec, Splits, Task
 from experiments.text import shortened
@@ -21,7 +21,7 @@ _AT_ONCE = 2**14  # items whose hashes are computed together
 def judged(splits: Splits) -> Splits:
     """Return splits with the numbers of items of each class, and with what is doubtful of them."""
     spec = splits.spec
-    targets = {name: targets_of(items, spec) for name, items in parts_of(splits).items()}
+    targets = {name: targets_of(items, spec) for name, items in splits.parts.items()}
     train = targets["train"]
     if train is not None and spec.task is Task.classification:
         counts = train.bincount(minlength=len(spec.classes)).tolist()

@@ -138,6 +138,11 @@ class Splits:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def parts(self) -> dict[str, data.Dataset[Any]]:
+        """The items of each split by its name."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
 
 @dataclass(frozen=True, slots=True)
 class Network:

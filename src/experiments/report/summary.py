@@ -15,8 +15,7 @@ _PICTURE = 3  # the rank of an image: channels, height, width
 
 def data_line(splits: Splits) -> str:
     """Say how many items there are, of what, and why the task is what it is."""
-    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
-    sizes = ", ".join(f"{len(items):,} {name}" for name, items in parts.items())  # type: ignore[arg-type]
+    sizes = ", ".join(f"{len(items):,} {name}" for name, items in splits.parts.items())  # type: ignore[arg-type]
     spec = splits.spec
     task = f"{spec.task.name} of {max(len(spec.classes), spec.outputs)}"
     task += " classes" if spec.classes else " targets" if spec.targets else " target"

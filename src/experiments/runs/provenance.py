@@ -84,12 +84,11 @@ def plugin_code(plugin: type[Plugin]) -> str:
 
 def dataset_event(splits: Splits, name: str) -> dict[str, Any]:
     """Return what the journal says of a data set: name, source, sizes, and a digest of it all."""
-    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
-    sizes = {split: len(items) for split, items in parts.items()}  # type: ignore[arg-type]
+    sizes = {split: len(items) for split, items in splits.parts.items()}  # type: ignore[arg-type]
     told: dict[str, Any] = {"task": splits.spec.task.name, "reason": splits.reason}
     told |= {"notes": splits.notes, "warnings": splits.warnings}
     digest = hashlib.sha256(json.dumps(sizes).encode())
-    for items in parts.values():
+    for items in splits.parts.values():
         for tensor in items.tensors if isinstance(items, TensorDataset) else ():
             digest.update(tensor.flatten().view(torch.uint8).numpy().data)
     return {

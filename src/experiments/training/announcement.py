@@ -20,17 +20,19 @@ def announce_data(session: Session, log: logging.Logger) -> None:
         log.warning("%s", doubt)
 
 
-def announce(session: Session, result: Result, history: History, log: logging.Logger) -> None:
-    """Print the result table, why the run ended, and where it has learnt nothing."""
+def announce(session: Session, result: Result, history: History, log: logging.Logger) -> list[str]:
+    """Print the result table and why the run ended; return all that makes its numbers doubtful."""
     log.info("\n%s\n", summary.metrics_table(result.metrics))
     best = f"{history.monitor} {result.value:.4f} at step {history.best_step}"
     log.info("best     %s", best)
     log.info("stopped  %s, after %d steps and %.1f s", result.reason, result.step, result.seconds)
-    for doubt in vanities(session, result):
+    vain = list(_vain(session, result))
+    for doubt in vain:
         log.warning("%s", doubt)
+    return [*session.doubts, *vain]
 
 
-def vanities(session: Session, result: Result) -> Iterator[str]:
+def _vain(session: Session, result: Result) -> Iterator[str]:
     """Say where the best that a model has come to is no better than to look at no input."""
     if found := without_inputs(session):
         answer, value = found

@@ -53,6 +53,7 @@ def without_inputs(session: Session) -> tuple[str, float] | None:
         answer, told = torch.eye(len(spec.classes))[largest], f"'{spec.classes[largest]}'"
     else:
         answer, told = train.double().mean(0).reshape(-1), "the mean of the targets"
+        val = val.double()
     outputs = answer.expand(len(val), -1)
     return told, metric.value(metric.statistics(outputs, val).double()).item()
 

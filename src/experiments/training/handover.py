@@ -53,12 +53,18 @@ def record_origin(
 
 
 def hand_over(
-    session: Session, tracker: Tracker, history: History, result: Result, start: Mapping[str, Any]
+    session: Session,
+    tracker: Tracker,
+    log: logging.Logger,
+    history: History,
+    result: Result,
+    start: Mapping[str, Any],
 ) -> None:
-    """Give the tracker every file of the run and its description, and draw the figures.
+    """Print how a run has ended, give the tracker its files and description, and draw the figures.
 
     They come last, as the rest is uploaded meanwhile.
     """
+    doubts = announcement.announce(session, result, history, log)
     if tracker.folder is None:
         return
     for path in sorted(tracker.folder.glob("checkpoints/*.safetensors")):
@@ -67,7 +73,6 @@ def hand_over(
     if alone if settings.model is None else settings.model:
         _add_model(tracker, session)
     write(tracker, FILE, result.to_json())
-    doubts = [*session.doubts, *announcement.vanities(session, result)]
     tracker.add("tags", values={"mlflow.note.content": _note(result, start, doubts)})
     if alone if settings.figures is None else settings.figures:
         for name in _draw(session, history, tracker.folder / "figures"):

@@ -185,9 +185,8 @@ class _Execution:
         if isinstance(outcome, Result):
             try:
                 with without_exit():
-                    announcement.announce(ended.session, outcome, history, run.log)
                     start = self._starts[run.identity.run_id]
-                    handover.hand_over(ended.session, run.tracker, history, outcome, start)
+                    handover.hand_over(ended.session, run.tracker, run.log, history, outcome, start)
                     handover.end(run.tracker, run.log, "FINISHED")
             except Exception as error:
                 outcome = error
