@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 import torch
-from problems import items, labels, numbers, spec
+from problems import CPU, items, labels, numbers, spec
 from torch import Tensor
 from torch.utils.data import Subset, TensorDataset
 
 from experiments import DataError, Dataset, Splits, register
+from experiments.data.batches import Batches
 from experiments.data.cache import load_splits
 from experiments.data.doubts import judged, targets_of
+from experiments.data.preprocessing import Preprocessing
 
 pytestmark = pytest.mark.usefixtures("own_registry")
 
@@ -138,6 +140,37 @@ def test_targets_that_are_not_those_of_the_items_are_not_used(given: Any) -> Non
         targets = given
 
     assert targets_of(Others([(torch.zeros(4), 0)] * 3), CLASSES) is None
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ((torch.full((4,), math.nan), 0), "expected inputs that are finite, found nan"),
+        ((torch.zeros(4), 3), "expected a class from 0 to 2, found 3"),
+    ],
+)
+def test_items_read_one_by_one_are_checked_batch_by_batch(
+    wrong: tuple[Tensor, int], message: str, workers: int, fixed: bool, tmp_path: Path
+) -> None:
+    given = [(torch.zeros(4), 0)] * 9
+    given[5] = wrong
+    parts: dict[str, Any] = dict.fromkeys(("train", "val", "test"), given)
+
+    @register("lazy")
+    class Lazy(Dataset):
+        """Gives items one by one."""
+
+        def load(self) -> Splits:
+            return Splits(spec=CLASSES, source="", fixed=fixed, **parts)
+
+    with pytest.raises(DataError) as error:
+        found = load_splits(Lazy(), tmp_path, keep=False, workers=workers)
+        made = Preprocessing(CLASSES, device=CPU, dtype=torch.float32)
+        source = Batches(found.train, made, batch_size=2, device=CPU, workers=workers)
+        list(source.epoch(1, [0]))
+    assert str(error.value) == f"dataset=lazy, split train, item 5: {message}."
 
 
 def test_absent_classes_are_told_and_the_others_counted() -> None:

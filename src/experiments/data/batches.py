@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data import Dataset as Items
 
+from experiments.data.checks import Checked
 from experiments.data.preprocessing import Batch, Preprocessing
 from experiments.data.seeds import derive, generator
 from experiments.data.transfer import Read, ahead
@@ -39,7 +40,7 @@ class Batches:
         drop_last: bool = False,
         weights: Tensor | None = None,
     ) -> None:
-        self.size = len(items)  # type: ignore[arg-type]
+        self._items, self.size = items, len(items)  # type: ignore[arg-type]
         self.batch_size, self.preprocessing = batch_size, preprocessing
         self._order, self._drop_last, self._device = order, drop_last, device
         self._cumulated = None if weights is None else weights.double().cumsum(0)
@@ -134,6 +135,8 @@ class Batches:
         ]
         try:
             for index, (inputs, targets) in zip(indices, self._loader, strict=True):
+                if isinstance(self._items, Checked):
+                    self._items.check(inputs, targets, index.flatten())
                 yield inputs.unflatten(0, index.shape), targets.unflatten(0, index.shape), index
         except DataError as error:  # a worker's has a traceback in its text
             raise DataError(str(error).rpartition("DataError: ")[2].strip()) from error

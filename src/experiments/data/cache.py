@@ -142,5 +142,7 @@ def _decoded(splits: Splits, workers: int) -> Splits:
 
 def _read(items: Items[Any], workers: int) -> tuple[Tensor, Tensor]:
     loader = DataLoader(items, batch_size=64, num_workers=workers, generator=torch.Generator())
-    inputs, targets = zip(*loader, strict=True)
-    return torch.cat(inputs), torch.cat(targets)
+    inputs, targets = (torch.cat(parts) for parts in zip(*loader, strict=True))
+    if isinstance(items, checks.Checked):
+        items.check(inputs, targets, range(len(inputs)))
+    return inputs, targets
