@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING, Any
 from experiments.errors import ConfigError, DataError, options
 from experiments.plugin.averages import ema
 from experiments.plugin.bounds import number
-from experiments.plugin.kinds import (
-    Augment,
-    Dataset,
-    Device,
-    Loss,
-    Metric,
-    Model,
-    Optimizer,
-    Schedule,
-    Transform,
-)
+from experiments.plugin.kinds import Augment, Dataset, Device, Loss, Metric, Model, Schedule
 from experiments.plugin.registry import lookup, plugins, register
+from experiments.plugin.rulepart import Optimizer, Transform
 from experiments.plugin.spec import (
     ClassWeights,
     DataSpec,

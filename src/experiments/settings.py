@@ -9,17 +9,8 @@ from typing import Any, get_origin, get_type_hints
 from omegaconf import MISSING
 
 from experiments.plugin.bounds import number
-from experiments.plugin.kinds import (
-    Augment,
-    Dataset,
-    Device,
-    Loss,
-    Metric,
-    Model,
-    Optimizer,
-    Schedule,
-    Transform,
-)
+from experiments.plugin.kinds import Augment, Dataset, Device, Loss, Metric, Model, Schedule
+from experiments.plugin.rulepart import Optimizer, Transform
 from experiments.plugin.spec import Interval, Order, Sampling, Unit
 
 

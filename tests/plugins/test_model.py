@@ -9,7 +9,7 @@ from problems import numbers, spec
 from torch import Tensor, nn
 
 from experiments import Network, lookup
-from experiments.rules.params import initial_tensors
+from experiments.rules.layout import initial_tensors
 
 DIGITS, FASHION, CIFAR = spec((1, 8, 8), 10), spec((1, 28, 28), 10), spec((3, 32, 32), 10)
 FEATURES = spec((13,))

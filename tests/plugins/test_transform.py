@@ -112,7 +112,7 @@ def test_weight_decay_spares_what_skip_names(skip: list[str], decayed: set[str])
     decay = transform("weight_decay", weight_decay=0.5, skip=skip)
     rule = rule_of(params, SGD(lr=1.0), {"weight_decay": decay})  # type: ignore[call-arg, arg-type]
     path = follow(rule, params, lambda _, point: torch.zeros_like(point), 1)
-    steps = params.split(path[0] - path[1])
+    steps = params.layout.split(path[0] - path[1])
     assert {name for name, step in steps.items() if step.eq(1.5).all()} == expected
     assert all(step.eq(0).all() for name, step in steps.items() if name not in expected)
 

@@ -9,7 +9,8 @@ from problems import CPU, numbers, params_of, tensors_only
 from torch import nn
 
 from experiments import Network
-from experiments.rules.params import Params, initial_tensors, layout_of
+from experiments.rules.layout import initial_tensors, layout_of
+from experiments.rules.params import Params
 
 
 def raw(seed: int = 0) -> Network:
@@ -36,7 +37,7 @@ class Module(nn.Module):
 
 def test_the_layout_places_parameters_one_after_the_other() -> None:
     layout = layout_of(raw())
-    assert [(p.name, list(p.shape), p.start, p.stop) for p in layout] == [
+    assert [(p.name, list(p.shape), p.start, p.stop) for p in layout.places] == [
         ("weights", [4, 3], 0, 12),
         ("bias", [3], 12, 15),
         ("scalar", [], 15, 16),
@@ -44,8 +45,8 @@ def test_the_layout_places_parameters_one_after_the_other() -> None:
 
 
 def test_roles_are_weight_bias_and_norm() -> None:
-    assert [p.role for p in layout_of(raw())] == ["weight", "bias", "weight"]
-    assert {p.name: p.role for p in layout_of(Module())} == {
+    assert [p.role for p in layout_of(raw()).places] == ["weight", "bias", "weight"]
+    assert {p.name: p.role for p in layout_of(Module()).places} == {
         "bias_of_all": "bias",
         "scale": "weight",
         "convolution.weight": "weight",
@@ -70,7 +71,7 @@ def test_the_vector_begins_with_the_networks_values() -> None:
 def test_tensors_share_their_memory_with_the_vector(lanes: int) -> None:
     params = params_of([raw(seed) for seed in range(lanes)])
     params.vector.copy_(torch.arange(params.vector.numel()).view_as(params.vector))
-    for name, view in params.split(params.vector).items():
+    for name, view in params.layout.split(params.vector).items():
         assert params.tensors[name].equal(view)
         assert params.tensors[name].data_ptr() == view.data_ptr()
     with torch.no_grad():
@@ -160,7 +161,7 @@ def test_frozen_parameters_are_not_trained() -> None:
 
 def test_split_views_any_vector_by_name() -> None:
     params = params_of([raw()])
-    parts = params.split(torch.arange(32.0).view(2, 16))
+    parts = params.layout.split(torch.arange(32.0).view(2, 16))
     assert {name: list(part.shape) for name, part in parts.items()} == {
         "weights": [2, 4, 3],
         "bias": [2, 3],

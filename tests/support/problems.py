@@ -78,8 +78,9 @@ def follow(
     state = rule.init(params.vector)
     path = [params.vector.clone()]
     for t in range(1, steps + 1):
-        params.grads.copy_(gradient(t, params.vector))
-        change, state = rule.update(params.grads, params.vector, state, t)
+        change, state = rule.step(
+            gradient(t, params.vector).to(params.vector.dtype), params.vector, state, t
+        )
         params.vector.sub_(change)
         path.append(params.vector.clone())
     return torch.stack(path)

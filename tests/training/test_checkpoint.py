@@ -85,8 +85,8 @@ def test_a_run_is_brought_back_to_the_bit_whatever_the_order_of_its_weights(
         for name, tensor in session.params.tensors.items():
             assert other.params.tensors[name].equal(tensor)
         memory = found.step.state["optimizer"]["m"]
-        for name, tensor in session.params.split(step.state["optimizer"]["m"]).items():
-            assert other.params.split(memory)[name].equal(tensor)
+        for name, tensor in session.params.layout.split(step.state["optimizer"]["m"]).items():
+            assert other.params.layout.split(memory)[name].equal(tensor)
         assert (found.step.t, found.seconds) == (3, 2.5)
 
 

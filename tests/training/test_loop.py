@@ -17,7 +17,7 @@ from experiments.rules.params import Params
 from experiments.rules.rule import Rule
 from experiments.training import loop
 from experiments.training.forward import Forward
-from experiments.training.loop import Batch, descend
+from experiments.training.loop import descend
 
 CPU, EXACT = torch.device("cpu"), torch.float64
 SPEC = DataSpec(input_shape=(1, 4, 4), task=Task.classification, classes=("a", "b", "c"))
@@ -55,7 +55,7 @@ def trained(model: str, optimizer: str, seeds: list[int], lrs: list[float]) -> T
     loss_fn = vmap(loss) if len(seeds) > 1 else loss  # type: ignore[arg-type]
     source = batches_of(items())
 
-    def batches() -> Iterator[list[Batch]]:
+    def batches() -> Iterator[list[tuple[Tensor, Tensor]]]:
         for epoch in range(1, 11):
             yield from ([batch] for batch in source.epoch(epoch, seeds))
 

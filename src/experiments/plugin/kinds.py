@@ -14,10 +14,8 @@ from experiments.plugin.spec import (
     DataSpec,
     MemoryFormat,
     Network,
-    Parameter,
     Precision,
     Splits,
-    State,
     Task,
     Unit,
 )
@@ -62,47 +60,6 @@ class Model(Plugin):
     @abstractmethod
     def build(self, spec: DataSpec) -> nn.Module | Network:
         """Return the network; raise ValueError where it cannot take such inputs."""
-
-
-@dataclass(kw_only=True, slots=True)
-class Optimizer(Plugin):
-    """An elementwise update rule: it turns a gradient into the step that the loop subtracts."""
-
-    in_lanes: ClassVar[bool] = True  # whether it can be vectorized over runs
-
-    lr: float
-
-    def init(self, param: Tensor) -> State:
-        """Return the rule's memory before the first step."""
-        return {}
-
-    @abstractmethod
-    def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
-        """Return the step and the next state at step t = 1, 2, ...
-
-        Numbers among the fields are 0-d tensors here: use them by arithmetic, never in an `if`.
-        """
-
-
-@dataclass(kw_only=True, slots=True)
-class Transform(Plugin):
-    """Changes the gradient before the rule, or the step after it."""
-
-    in_lanes: ClassVar[bool] = True  # whether it can be vectorized over runs
-
-    def init(self, param: Tensor, layout: list[Parameter]) -> State:
-        """Return the transform's memory; `layout` says which part of `param` is what."""
-        return {}
-
-    def on_gradient(self, grad: Tensor, param: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return the gradient that the rule sees, and the next state."""
-        return grad, state
-
-    def on_step(
-        self, step: Tensor, param: Tensor, state: State, lr: Tensor
-    ) -> tuple[Tensor, State]:
-        """Return the step that the loop subtracts, and the next state."""
-        return step, state
 
 
 @dataclass(kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from types import CodeType
 from typing import TypeVar, dataclass_transform
 
 from experiments.errors import ConfigError, options
-from experiments.plugin import kinds
+from experiments.plugin import kinds, rulepart
 from experiments.plugin.kinds import Plugin
 
 P = TypeVar("P", bound=Plugin)
@@ -17,12 +17,12 @@ P = TypeVar("P", bound=Plugin)
 KINDS: dict[str, type[Plugin]] = {
     "dataset": kinds.Dataset,
     "model": kinds.Model,
-    "optimizer": kinds.Optimizer,
+    "optimizer": rulepart.Optimizer,
     "device": kinds.Device,
     "loss": kinds.Loss,
     "schedule": kinds.Schedule,
     "metric": kinds.Metric,
-    "transform": kinds.Transform,
+    "transform": rulepart.Transform,
     "augment": kinds.Augment,
 }
 

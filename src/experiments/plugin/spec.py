@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +41,13 @@ class Interval(Enum):
     step = "step"
     epoch = "epoch"
     minute = "minute"
+
+
+class Scope(Enum):
+    """What a rule sees at once: the vector of all parameters, or one parameter in its shape."""
+
+    vector = "vector"
+    tensor = "tensor"
 
 
 class Precision(Enum):
@@ -150,6 +157,32 @@ class Network:
 
     tensors: Tensors
     forward: Callable[[Tensors, Tensor], Tensor]
+
+
+class Batch(Protocol):
+    """The batch of step `t`, at which a rule looks again; it sees the same dropout there.
+
+    Parameters are those that the rule is given, in the same shape. A gradient counts as one
+    evaluation, a product with the Hessian as two.
+    """
+
+    t: int
+    value: Tensor  # the loss (0-d) at the parameters of the step, which the loop has computed
+
+    def loss(self, param: Tensor) -> Tensor:
+        """Return the loss (0-d) at other parameters."""
+
+    def gradient(self, param: Tensor) -> Tensor:
+        """Return the gradient at other parameters."""
+
+    def loss_and_gradient(self, param: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both at once, for the price of the gradient."""
+
+    def hvp(self, param: Tensor, vector: Tensor) -> Tensor:
+        """Return the product of the Hessian at `param` with a vector."""
+
+    def noise(self, like: Tensor) -> Tensor:
+        """Draw standard normal numbers like a tensor, which seed and step decide."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ KEY = "scaling"  # in a rule's memory
 _FIRST = 2.0**16
 _PATIENCE = 2000
 Memory = dict[str, State]
-Update = Callable[[Tensor, Tensor, Memory, int], tuple[Tensor, Memory]]
+Update = Callable[[Tensor, Memory], tuple[Tensor, Memory]]
 
 
 def init(vector: Tensor) -> State:
@@ -24,13 +24,11 @@ def init(vector: Tensor) -> State:
     return {"scale": vector.new_tensor(_FIRST), "steps": vector.new_zeros(())}
 
 
-def update(
-    rule: Update, grads: Tensor, vector: Tensor, state: Memory, t: int
-) -> tuple[Tensor, Memory]:
+def update(rule: Update, grads: Tensor, state: Memory) -> tuple[Tensor, Memory]:
     """Return the step of a rule for scaled gradients; where they are infinite, none."""
     scale, steps = state[KEY]["scale"], state[KEY]["steps"]
     finite = grads.isfinite().all()
-    change, after = rule(grads / scale, vector, state, t)
+    change, after = rule(grads / scale, state)
     kept = {
         name: {key: torch.where(finite, value, state[name][key]) for key, value in memory.items()}
         for name, memory in after.items()

@@ -3,24 +3,34 @@
 import copy
 from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from torch import Tensor
 
-from experiments.plugin.kinds import Optimizer, Schedule, Transform
-from experiments.plugin.spec import State, Tensors
+from experiments.errors import CaptureError, ConfigError
+from experiments.plugin.kinds import Schedule
+from experiments.plugin.rulepart import Optimizer, Transform
+from experiments.plugin.spec import Tensors
 from experiments.rules import lossscale
-from experiments.rules.numbers import filled, numbers
+from experiments.rules.again import Moment
+from experiments.rules.chain import Chain, Memory
+from experiments.rules.change import Change
+from experiments.rules.evaluations import Evaluations, Examples, LossFn, NetworkFunction
+from experiments.rules.numbers import numbers
 from experiments.rules.params import Params
+from experiments.rules.routes import OPTIMIZER
 from experiments.rules.timetable import Timetable
 
-Memory = dict[str, State]
+COST = "cost"  # in a rule's memory
+_STRIDE = 0x1E3779B97F4A7C15  # odd: each plugin has a stream of noise of its own
 
 
 class Rule:
     """Turns gradients into steps, for one run or for lanes that differ in numbers.
 
     Every plugin comes as a sequence: one for a plain run, one a lane otherwise. `schedules` maps a
-    number of the optimizer to its schedule. Shapes: gradients, parameters and steps are [P], in
-    lanes [K, P]. With `scaled` the loss is scaled up for the backward pass, as float16 needs.
+    number of the optimizer to its schedule, `seeds` are those of noise. Shapes: gradients,
+    parameters and steps are [P], in lanes [K, P]. With `scaled` the loss is scaled up for the
+    backward pass, as float16 needs.
     """
 
     def __init__(
@@ -33,33 +43,50 @@ class Rule:
         total_steps: int,
         steps_per_epoch: int,
         scaled: bool = False,
+        seeds: Sequence[int] = (0,),
     ) -> None:
         device = params.vector.device
-        self._scaled = scaled
-        self._axis = params.axis
-        self._layout = params.layout
-        self._optimizer = optimizers[0]
-        self._transforms = {name: lanes[0] for name, lanes in transforms.items()}
-        # Made once: a plain run has it at each step for nothing.
-        self._applied = self._axis.map(
-            self._apply, in_dims=(0, 0, 0, 0, None), randomness="different"
-        )
-        # Of the optimizer and of each transform: 0-d, in lanes [K].
-        self.numbers = {name: numbers(lanes, device) for name, lanes in transforms.items()}
-        self.numbers["optimizer"] = numbers(optimizers, device)
+        self._scaled, self._axis = scaled, params.axis
+        self._chain = Chain(optimizers, transforms, params.layout)
+        plugins = self._chain.plugins
+        # Of every optimizer and transform: 0-d, in lanes [K].
+        self.numbers = {name: numbers(own, device) for name, own in plugins.items()}
+        self.numbers[OPTIMIZER] = numbers(optimizers, device)
         timetable = Timetable(
-            self.numbers["optimizer"],
+            self.numbers[OPTIMIZER],
             schedules,
             total_steps=total_steps,
             steps_per_epoch=steps_per_epoch,
         )
         # Gives step t as a 0-d tensor, and every scheduled number at it: 0-d, in lanes [K].
         self.clock: Callable[[int], tuple[Tensor, Tensors]] = timetable.at
+        # Of the noise of each plugin that needs more than the gradient.
+        self._keys = {
+            name: self._axis.of_rows(torch.tensor([(s + n * _STRIDE) % 2**63 for s in seeds]))
+            for n, (name, own) in enumerate(plugins.items(), start=1)
+            if own[0].needs
+        }
+        self._draws, self._is_bound = False, False
+        if scaled and self._keys:
+            name = self._chain.parts[next(iter(self._keys))].name
+            raise ConfigError(f"{name} looks again at a batch, which device.precision=fp16 cannot.")
+        # Made once: a plain run has it at each step for nothing.
+        lanes = (0, 0, 0, 0, 0, 0 if self._keys else None, None, None, None)
+        self._stepped = self._axis.map(self._step, in_dims=lanes, randomness="different")
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the model is evaluated elsewhere than at the parameters that are trained."""
+        return any(part.has("evaluated") for part in self._chain.parts.values())
 
     def init(self, vector: Tensor) -> Memory:
         """Return the memory of the optimizer and of each transform before the first step."""
-        memory: Memory = self._axis.map(self._init)(vector)
-        return memory | {lossscale.KEY: lossscale.init(vector)} if self._scaled else memory
+        memory: Memory = self._axis.map(self._chain.init)(vector)
+        if self._scaled:
+            memory[lossscale.KEY] = lossscale.init(vector)
+        if self._keys:
+            memory[COST] = {"gradients": torch.zeros(vector.shape[:-1], dtype=torch.int64)}
+        return memory
 
     def weighted(self, loss: Tensor, share: float, state: Memory) -> Tensor:
         """Return the scalar whose gradient is taken: of one plain batch the loss itself.
@@ -73,53 +100,90 @@ class Rule:
             loss = loss * share
         return self._axis.total(loss)
 
-    def update(self, grads: Tensor, vector: Tensor, state: Memory, t: int) -> tuple[Tensor, Memory]:
-        """Return what the loop subtracts at step `t`, and the next memory."""
-        if self._scaled:
-            return lossscale.update(self._update, grads, vector, state, t)
-        return self._update(grads, vector, state, t)
+    def evaluations(
+        self, model: NetworkFunction, loss_fn: LossFn, params: Params, parts: Sequence[Examples]
+    ) -> Evaluations | None:
+        """Return how to look at a batch again, asked before its first forward pass.
 
-    def _update(
-        self, grads: Tensor, vector: Tensor, state: Memory, t: int
+        None where no plugin needs that.
+        """
+        if not self._keys:
+            return None
+        return Evaluations(model, loss_fn, params, parts, again=not self._is_bound)
+
+    def update(
+        self,
+        params: Params,
+        state: Memory,
+        t: int,
+        loss: Tensor,
+        evaluations: Evaluations | None = None,
+    ) -> tuple[Change, Memory]:
+        """Return what the loop subtracts at step `t`, and the next memory."""
+        gradient, vector = params.gradient, params.vector
+        change, state = self.step(gradient, vector, state, t, loss, evaluations)
+        return Change(vector, change), state
+
+    def step(
+        self,
+        grads: Tensor,
+        vector: Tensor,
+        state: Memory,
+        t: int,
+        loss: Tensor | None = None,
+        evaluations: Evaluations | None = None,
     ) -> tuple[Tensor, Memory]:
+        """Return the whole change at step `t` for a vector of gradients, and the next memory."""
         time, scheduled = self.clock(t)
-        values = self.numbers | {"optimizer": self.numbers["optimizer"] | scheduled}
-        change, state = self._applied(values, grads, vector, state, time)
-        return change, state
+        values = self.numbers | {OPTIMIZER: self.numbers[OPTIMIZER] | scheduled}
+
+        def stepped(grads: Tensor, state: Memory) -> tuple[Tensor, Memory]:
+            change, after = self._stepped(
+                values, grads, vector, state, self._keys, loss, time, t, evaluations
+            )
+            return change, after
+
+        if self._scaled:
+            return lossscale.update(stepped, grads, state)
+        change, after = stepped(grads, state)
+        if evaluations is not None:
+            self._draws = self._draws or evaluations.draws
+            after[COST] = {"gradients": state[COST]["gradients"] + evaluations.gradients}
+        return change, after
+
+    def point(self, vector: Tensor, state: Memory) -> Tensor:
+        """Return the parameters at which the model is evaluated."""
+        point: Tensor = self._axis.map(self._chain.point)(self.numbers, vector, state)
+        return point
 
     def bound(self, numbers: dict[str, Tensors], clock: Sequence[tuple[Tensor, Tensors]]) -> "Rule":
-        """Return the same rule with other numbers, and the clock at its steps 0, 1, ..."""
+        """Return the same rule with other numbers, and the clock at its steps 0, 1, ...
+
+        Raises CaptureError where a plugin cannot be part of a program.
+        """
+        for part in self._chain.parts.values():
+            if not part.plugin.in_programs:
+                raise CaptureError(f"{part.name} cannot be part of a program")
+            if part.plugin.needs and self._draws:
+                told = f"{part.name} looks again at a batch"
+                raise CaptureError(f"{told} for which the model draws random numbers")
         twin = copy.copy(self)
-        twin.numbers, twin.clock = numbers, clock.__getitem__
+        twin.numbers, twin.clock, twin._is_bound = numbers, clock.__getitem__, True
         return twin
 
-    def _init(self, vector: Tensor) -> Memory:
-        memory = {name: t.init(vector, self._layout) for name, t in self._transforms.items()}
-        memory["optimizer"] = self._optimizer.init(vector)
-        return _kept(memory, vector)
-
-    def _apply(
-        self, values: dict[str, Tensors], grad: Tensor, param: Tensor, state: Memory, t: Tensor
+    def _step(
+        self,
+        values: dict[str, Tensors],
+        grad: Tensor,
+        param: Tensor,
+        state: Memory,
+        keys: Tensors,
+        loss: Tensor | None,
+        time: Tensor,
+        t: int,
+        evaluations: Evaluations | None,
     ) -> tuple[Tensor, Memory]:
-        lent = grad, param
-        optimizer = filled(self._optimizer, values["optimizer"])
-        transforms = {name: filled(t, values[name]) for name, t in self._transforms.items()}
-        after = dict(state)
-        for name, transform in transforms.items():
-            grad, after[name] = transform.on_gradient(grad, param, after[name])
-        change, after["optimizer"] = optimizer.update(grad, param, state["optimizer"], t)
-        lr = values["optimizer"]["lr"]
-        for name, transform in transforms.items():
-            change, after[name] = transform.on_step(change, param, after[name], lr)
-        return change, _kept(after, *lent)
-
-
-def _kept(memory: Memory, *lent: Tensor) -> Memory:
-    """Copy what the memory holds of the vectors that the loop goes on to change in place."""
-    return {
-        owner: {
-            name: tensor.clone() if any(tensor is one for one in lent) else tensor
-            for name, tensor in state.items()
-        }
-        for owner, state in memory.items()
-    }
+        moment = None
+        if evaluations is not None and loss is not None:
+            moment = Moment(t, time, loss, evaluations)
+        return self._chain.step(values, grad, param, state, keys, time, moment)

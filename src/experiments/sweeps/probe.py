@@ -13,7 +13,7 @@ import torch
 
 from experiments.errors import ConfigError, is_out_of_memory, without_exit
 from experiments.plugin import registry
-from experiments.plugin.kinds import Optimizer, Transform
+from experiments.plugin.rulepart import Optimizer, Transform
 from experiments.plugin.spec import Precision
 from experiments.process import memory
 from experiments.process.isolation import isolated

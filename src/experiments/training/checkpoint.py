@@ -68,7 +68,7 @@ def of_run(
     single = lanes.taken(session, [place], step.state)
     tensors, facts = of_model(single, step.t, values or {})
     losses = torch.cat(list(point.losses)).reshape(-1, axis.count)[:, place]
-    tensors |= {"losses": losses, "change": axis.rows(step.change)[place]}
+    tensors |= {"losses": losses, "norm": step.norm().reshape(-1)[place]}
     tensors["random/cpu"] = torch.get_rng_state()
     if session.device.type == "cuda":
         tensors["random/cuda"] = torch.cuda.get_rng_state(session.device)
@@ -76,7 +76,7 @@ def of_run(
         tensors |= tensorfile.under(f"state/{name}", memory)
     best = {name: axis.rows(tensor)[place] for name, tensor in point.best.items()}
     own = {"run_id": run_id, "position": position, "seconds": point.seconds}
-    own["channels_last"] = session.params.channels_last
+    own["channels_last"] = session.params.layout.channels_last
     return tensors | tensorfile.under("best", best), facts | own
 
 
@@ -96,7 +96,7 @@ def bring_back(session: Session, contents: Sequence[Content]) -> Point:
         for owner, memory in session.state.items()
     }
     losses = axis.join([point.losses[0] for point in points]).movedim(0, -1)
-    change = axis.join([point.step.change for point in points])
+    norm = axis.join([point.step.norm() for point in points])
     # A run that has no best parameters yet has a place among those of the others all the same.
     pairs = list(zip(points, singles, strict=True))
     known = {name for point in points for name in point.best}
@@ -104,15 +104,18 @@ def bring_back(session: Session, contents: Sequence[Content]) -> Point:
         name: axis.join([p.best.get(name, s.trained[name]) for p, s in pairs]) for name in known
     }
     seconds = max(point.seconds for point in points)
-    return Point(Step(points[0].step.t, losses, change, state), [losses], best, seconds)
+    return Point(Step(points[0].step.t, losses, lambda: norm, state), [losses], best, seconds)
 
 
 def _brought_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) -> Point:
-    params, reordered = session.params, facts["channels_last"] != session.params.channels_last
+    params, reordered = (
+        session.params,
+        facts["channels_last"] != session.params.layout.channels_last,
+    )
 
     def placed(like: Tensor, stored: Tensor) -> Tensor:
         vector = like.shape == params.vector.shape
-        stored = params.reordered(stored) if vector and reordered else stored
+        stored = params.layout.reordered(stored) if vector and reordered else stored
         if stored.shape != like.shape:
             raise ValueError(f"a tensor of {list(stored.shape)}, expected {list(like.shape)}")
         return stored.to(like)
@@ -120,7 +123,7 @@ def _brought_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) 
     try:
         stored = tensorfile.below("params", tensors)
         leaves = {name: placed(leaf, stored[name]) for name, leaf in params.tensors.items()}
-        params.vector.copy_(params.join(leaves))
+        params.vector.copy_(params.layout.join(leaves))
         for name, buffer in session.model.buffers.items():
             buffer.copy_(placed(buffer, tensors[f"buffers/{name}"]))
         state = {
@@ -128,7 +131,8 @@ def _brought_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) 
             for owner, memory in session.state.items()
         }
         losses = tensors["losses"].to(params.vector)
-        step = Step(facts["step"], losses, placed(params.vector, tensors["change"]), state)
+        norm = tensors["norm"].to(params.vector)
+        step = Step(facts["step"], losses, lambda: norm, state)
         best = {
             name: placed(session.trained[name], value)
             for name, value in tensorfile.below("best", tensors).items()

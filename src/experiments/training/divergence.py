@@ -86,7 +86,7 @@ def _worst(params: Params) -> str:
     """Name the parameter with the largest value, infinite and undefined ones before all."""
     largest = {
         name: tensor.abs().nan_to_num(torch.inf, torch.inf).max().item()
-        for name, tensor in params.split(params.vector).items()
+        for name, tensor in params.layout.split(params.vector).items()
     }
     name = max(largest, key=largest.__getitem__)
     return f"{name} ({largest[name]:.3g})"

@@ -5,7 +5,8 @@ from itertools import islice
 
 from experiments.data.transfer import Read
 from experiments.plugin.spec import Tensors
-from experiments.training.loop import Batch, Step, descend
+from experiments.rules.evaluations import Examples
+from experiments.training.loop import Step, descend
 from experiments.training.program.program import Program
 from experiments.training.program.stopwatch import Stopwatch, tell
 from experiments.training.session import Session
@@ -29,7 +30,7 @@ def steps(session: Session, after: int = 0) -> Iterator[Step]:
     )
 
 
-def batches(session: Session, after: int = 0) -> Iterator[list[Batch]]:
+def batches(session: Session, after: int = 0) -> Iterator[list[Examples]]:
     """Yield every step's batches: one, or with `accumulate` several whose gradients add up."""
     experiment, train = session.experiment, session.batches["train"]
     for epoch, skip in _epochs(session, after):
@@ -83,12 +84,12 @@ class Engine:
     def _together(self, waiting: Sequence[list[Read]], keys: Tensors) -> Step:
         known = self._many.is_done
         with self._many.timing(len(waiting)):
-            losses, change = self._program.run(self._t + 1, self._state, waiting, keys)
+            losses, norm = self._program.run(self._t + 1, self._state, waiting, keys)
         self._t += len(waiting)
         if self._many.is_done and not known:
             left = self._session.total_steps - self._t
             tell(self._one, self._many, making=self._program.seconds, left=left)
-        return Step(self._t, losses, change, self._state)
+        return Step(self._t, losses, lambda: norm, self._state)
 
     def _one_by_one(self, waiting: Sequence[list[Read]], keys: Tensors) -> Iterator[Step]:
         session = self._session

@@ -53,6 +53,10 @@ class Forward:
         twin.buffers, twin._call = buffers, twin._over(buffers)
         return twin
 
+    def aside(self) -> "Forward":
+        """Return the same function, whose calls leave the running statistics alone."""
+        return self.bound({name: buffer.clone() for name, buffer in self.buffers.items()})
+
     def taken(self, places: Sequence[int]) -> "Forward":
         """Return the function of some of the lanes, with copies of their buffers."""
         twin = copy.copy(self)

@@ -9,9 +9,9 @@ from experiments.errors import ConfigError, without_exit
 from experiments.plugin import registry
 from experiments.plugin.kinds import Loss, Plugin
 from experiments.rules.axis import Axis
+from experiments.rules.chain import Memory
 from experiments.rules.numbers import filled, numbers, unshared
 from experiments.rules.params import Params
-from experiments.rules.rule import Memory
 from experiments.settings import Experiment
 from experiments.training import compatibility
 from experiments.training.forward import Forward
@@ -26,7 +26,7 @@ def in_lanes(session: Session, experiments: Sequence[Experiment]) -> Session:
     the numbers of its own experiment.
     """
     networks = [build_network(experiment, session.splits.spec) for experiment in experiments]
-    vector, channels_last = session.params.vector, session.params.channels_last
+    vector, channels_last = session.params.vector, session.params.layout.channels_last
     params = Params(networks, vector.device, vector.dtype, channels_last=channels_last)
     model = Forward(networks, params, session.experiment.device.precision)
     return _assembled(session, experiments, params, model)

@@ -6,32 +6,32 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from experiments.plugin.spec import Tensors
-from experiments.rules.params import Fresh, Params
-from experiments.rules.rule import Memory, Rule
-
-Batch = tuple[Tensor, Tensor]
+from experiments.rules.chain import Memory
+from experiments.rules.evaluations import Examples, NetworkFunction
+from experiments.rules.params import Params
+from experiments.rules.rule import Rule
 
 
 class Step(NamedTuple):
     """What the steps since the last record leave behind, mostly one, of which `t` is the last.
 
-    Shapes: `losses` [n] of those n steps, `change` [P] of the last; in lanes [n, K] and [K, P].
+    `losses` [n] are of those n steps, `norm` gives the length (0-d) of the last change; in lanes
+    [n, K] and [K].
     """
 
     t: int
     losses: Tensor
-    change: Tensor
+    norm: Callable[[], Tensor]
     state: Memory
 
 
 def descend(
-    model: Callable[[Tensors, Tensor], Tensor],
+    model: NetworkFunction,
     loss_fn: Callable[[Tensor, Tensor], Tensor],
     rule: Rule,
-    params: Params | Fresh,
+    params: Params,
     state: Memory,
-    batches: Iterable[list[Batch]],
+    batches: Iterable[list[Examples]],
     first: int = 1,
 ) -> Iterator[Step]:
     """Take one step of gradient descent a batch, and yield what it did.
@@ -40,6 +40,7 @@ def descend(
     of which may have fewer items. Each item counts the same.
     """
     for t, parts in enumerate(batches, start=first):
+        again = rule.evaluations(model, loss_fn, params, parts)  # for a rule that looks twice
         items = sum(targets.numel() for _, targets in parts)
         losses: list[Tensor] = []
         for inputs, targets in parts:
@@ -49,13 +50,10 @@ def descend(
             losses.append(loss.detach() if share == 1 else loss.detach() * share)
 
         with torch.no_grad():
-            change, state = rule.update(params.grads, params.vector, state, t)
-            params.vector.sub_(change)
+            total = losses[0] if len(losses) == 1 else torch.stack(losses).sum(0)
+            change, state = rule.update(params, state, t, total, again)
+            for part, step in change:  # one part, unless it is too large for the cache
+                part.sub_(step)
             params.grads.zero_()
 
-        yield Step(t, _total(losses), change, state)
-
-
-def _total(losses: list[Tensor]) -> Tensor:
-    """Return the loss [1] or [1, K] of a batch from its parts' shares, which mostly are one."""
-    return losses[0][None] if len(losses) == 1 else torch.stack(losses).sum(0, keepdim=True)
+        yield Step(t, total[None], change.norm, state)

@@ -8,7 +8,8 @@ from experiments.data.seeds import default_stream
 from experiments.errors import ConfigError
 from experiments.plugin import registry
 from experiments.plugin.spec import DataSpec, MemoryFormat, Network, Precision
-from experiments.rules.params import Params, initial_tensors
+from experiments.rules.layout import initial_tensors
+from experiments.rules.params import Params
 from experiments.settings import Experiment
 from experiments.training.forward import Forward
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from experiments.data import cache
 from experiments.data.batches import Batches
 from experiments.data.preprocessing import Preprocessing
+from experiments.data.seeds import derive
 from experiments.errors import ConfigError
 from experiments.plugin.kinds import Augment, Metric
 from experiments.plugin.spec import (
@@ -21,8 +22,9 @@ from experiments.plugin.spec import (
     Unit,
 )
 from experiments.rules.axis import Axis
+from experiments.rules.chain import Memory
 from experiments.rules.params import Params
-from experiments.rules.rule import Memory, Rule
+from experiments.rules.rule import Rule
 from experiments.settings import Experiment, TrackingMode
 from experiments.training import compatibility
 from experiments.training.device import open_device
@@ -151,7 +153,7 @@ def _batches(
         device=device,
         dtype=dtype,
         augment=augment,
-        channels_last=params.channels_last,
+        channels_last=params.layout.channels_last,
     )
     data = experiment.data
     make = partial(
@@ -194,4 +196,5 @@ def rule_for(
         total_steps=total_steps,
         steps_per_epoch=steps_per_epoch,
         scaled=first.device.precision is Precision.fp16,
+        seeds=[derive(experiment.seed, "rule") for experiment in experiments],
     )

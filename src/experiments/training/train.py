@@ -135,7 +135,7 @@ class Training:
         self._losses = []  # the list that a point holds stays as it is
         _, scheduled = self._session.rule.clock(step.t)
         numbers = {name: axis.values(value) for name, value in scheduled.items()}
-        numbers["norm/update"] = axis.values(step.change.norm(dim=-1))
+        numbers["norm/update"] = axis.values(step.norm())
         numbers["norm/params"] = axis.values(self._session.params.vector.norm(dim=-1))
         self._progress.tell(step.t, [row[-1] for row in rows])
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from experiments.data.transfer import Read
 from experiments.errors import CaptureError
 from experiments.plugin.spec import Tensors, Unit
-from experiments.rules.rule import Memory
+from experiments.rules.chain import Memory
 from experiments.training.loop import descend
 from experiments.training.session import Session
 
@@ -60,14 +60,14 @@ class Program:
     def run(
         self, t: int, state: Memory, steps: Sequence[list[Read]], keys: Tensors
     ) -> tuple[Tensor, Tensor]:
-        """Take the steps from `t` on; return losses [n] and the last change [P]."""
+        """Take the steps from `t` on; return losses [n] and the norm of the last change."""
         assert self._call is not None
-        *losses, change = self._call(*flat(self._nest(t, state, steps, keys)))
-        return torch.cat(losses), change
+        *losses, norm = self._call(*flat(self._nest(t, state, steps, keys)))
+        return torch.cat(losses), norm
 
     def _longest(self) -> int:
         """Choose a length that fits between two looks at the losses."""
-        most = max(1, min(_MOST_STEPS, _MOST_TENSORS // len(self._session.params.layout)))
+        most = max(1, min(_MOST_STEPS, _MOST_TENSORS // len(self._session.params.layout.places)))
         experiment = self._session.experiment
         whole = self._train.size // (experiment.batch_size * experiment.accumulate)
         between = max(1, min(experiment.log_every, whole))
@@ -110,7 +110,7 @@ class Program:
     def _take(
         self, known: Nest, changed: Nest, keys: Tensors, split: Nest, items: Nest
     ) -> list[Tensor]:
-        """Take the steps, and return the losses of each and the change of the last."""
+        """Take the steps, and return the losses of each and the norm of the last change."""
         session, (numbers, clock), (vector, state, buffers) = self._session, known, changed
         reads = [[(*split, item) if split else item for item in parts] for parts in items]
         taken = list(
@@ -126,7 +126,7 @@ class Program:
         )
         for old, new in zip(flat(state), flat(taken[-1].state), strict=True):
             old.copy_(new)
-        return [*(step.losses for step in taken), taken[-1].change]
+        return [*(step.losses for step in taken), taken[-1].norm()]
 
 
 def flat(nest: Nest) -> list[Tensor]:
