@@ -56,17 +56,23 @@ def of_run(
     point: Point,
     run_id: str,
     *,
+    shown: Session | None = None,
     position: int = 0,
     values: Mapping[str, float] | None = None,
     place: int = 0,
 ) -> tuple[Tensors, dict[str, Any]]:
     """Return all that the run at a place needs to go on from a point as if it had never stopped.
 
-    `position` is where its journal ends, `values` are those of its last evaluation.
+    Its model is that of the session that is `shown`, where the rule wants it evaluated. `position`
+    is where its journal ends, `values` are those of its last evaluation.
     """
     axis, step = session.axis, point.step
     single = lanes.taken(session, [place], step.state)
-    tensors, facts = of_model(single, step.t, values or {})
+    model = lanes.taken(shown or session, [place], step.state)
+    tensors, facts = of_model(model, step.t, values or {})
+    if shown is not None and shown is not session:
+        tensors |= tensorfile.under("trained/params", single.params.tensors)
+        tensors |= tensorfile.under("trained/buffers", single.model.buffers)
     losses = torch.cat(list(point.losses)).reshape(-1, axis.count)[:, place]
     tensors |= {"losses": losses, "norm": step.norm().reshape(-1)[place]}
     tensors["random/cpu"] = torch.get_rng_state()
@@ -121,11 +127,12 @@ def _brought_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) 
         return stored.to(like)
 
     try:
-        stored = tensorfile.below("params", tensors)
+        trained = tensors | tensorfile.below("trained", tensors)
+        stored = tensorfile.below("params", trained)
         leaves = {name: placed(leaf, stored[name]) for name, leaf in params.tensors.items()}
         params.vector.copy_(params.layout.join(leaves))
         for name, buffer in session.model.buffers.items():
-            buffer.copy_(placed(buffer, tensors[f"buffers/{name}"]))
+            buffer.copy_(placed(buffer, trained[f"buffers/{name}"]))
         state = {
             owner: {name: placed(v, tensors[f"state/{owner}/{name}"]) for name, v in memory.items()}
             for owner, memory in session.state.items()

@@ -1,5 +1,8 @@
 """How good a model is on a split, and what it predicts for single items."""
 
+from dataclasses import replace
+from itertools import islice
+
 import torch
 from torch import Tensor
 
@@ -7,8 +10,30 @@ from experiments.data.batches import Batches
 from experiments.data.doubts import targets_of
 from experiments.plugin.spec import Task, Tensors
 from experiments.process import signals
+from experiments.rules.chain import Memory
 from experiments.training.forward import Forward
 from experiments.training.session import Session
+
+_CALIBRATION = 50  # batches that running statistics are computed of
+
+
+@torch.no_grad()
+def pointed(session: Session, state: Memory) -> Session:
+    """Return the session at the parameters that its rule wants evaluated: mostly it is the same.
+
+    Elsewhere running statistics are those of the first batches of training (Izmailov et al., 2018).
+    """
+    rule, params = session.rule, session.params
+    if not rule.is_elsewhere:
+        return session
+    params = params.over(rule.point(params.vector, state).clone())
+    model = session.model.aside()
+    if model.has_statistics:
+        devices = [session.device] if session.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            first = islice(session.batches["train"].epoch(1, session.seeds), _CALIBRATION)
+            model = model.recalibrated(params.tensors, (inputs for inputs, _ in first))
+    return replace(session, params=params, model=model)
 
 
 @torch.no_grad()

@@ -1,11 +1,13 @@
 """A network as a function of its parameters, for one run or for lanes."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _NormBase
 
 from experiments.plugin.spec import Network, Precision, Tensors
 from experiments.rules.axis import Axis
@@ -56,6 +58,40 @@ class Forward:
     def aside(self) -> "Forward":
         """Return the same function, whose calls leave the running statistics alone."""
         return self.bound({name: buffer.clone() for name, buffer in self.buffers.items()})
+
+    @property
+    def has_statistics(self) -> bool:
+        """Whether batches leave running statistics behind, as those of BatchNorm do."""
+        return any(self._norms())
+
+    def recalibrated(self, tensors: Tensors, batches: Iterable[Tensor]) -> "Forward":
+        """Return the function whose running statistics are the means over batches of inputs."""
+        self.train()
+        means: Tensors = {}
+        with self._forgetting():
+            for count, inputs in enumerate(batches, start=1):
+                twin = self.aside()
+                twin(tensors, inputs)
+                for name, value in twin.buffers.items():
+                    if value.is_floating_point():
+                        means[name] = means.get(name, value).lerp(value, 1 / count)
+        return self.bound(self.buffers | means)
+
+    def _norms(self) -> Iterator[_NormBase]:
+        modules = self._network.modules() if isinstance(self._network, nn.Module) else ()
+        return (m for m in modules if isinstance(m, _NormBase) and m.track_running_stats)
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """Let running statistics be those of the last batch alone."""
+        momenta = [(norm, norm.momentum) for norm in self._norms()]
+        for norm, _ in momenta:
+            norm.momentum = 1.0
+        try:
+            yield
+        finally:
+            for norm, momentum in momenta:
+                norm.momentum = momentum
 
     def taken(self, places: Sequence[int]) -> "Forward":
         """Return the function of some of the lanes, with copies of their buffers."""

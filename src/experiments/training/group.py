@@ -14,6 +14,7 @@ from experiments.runs.result import Result
 from experiments.runs.tracker import Tracker
 from experiments.training import checkpoint, lanes
 from experiments.training.checkpoint import Point
+from experiments.training.evaluation import pointed
 from experiments.training.record import Record
 from experiments.training.session import Session
 
@@ -85,22 +86,25 @@ class Group:
         finite = axis.values(session.params.vector.isfinite().all(-1))
         # Joined once, for all.
         point = point._replace(losses=[torch.cat(list(point.losses))])
+        shown = pointed(session, point.step.state)
 
         def contents() -> Iterator[tuple[int, Keeper, Content]]:
             for place, run, keeper in self._kept(place for place in places if finite[place]):
                 history, own = run.record.history, {"position": positions[place], "place": place}
                 at = point if history.best else point._replace(best={})
-                content = checkpoint.of_run(session, at, run.run_id, values=history.last, **own)
+                content = checkpoint.of_run(
+                    session, at, run.run_id, shown=shown, values=history.last, **own
+                )
                 yield place, keeper, content
 
         return self.end(checkpoints.keep(checkpoints.LAST, contents(), wait=axis.count > 1))
 
-    def remember(self, places: Sequence[int]) -> list[Ended]:
-        """Copy the parameters of runs that are the best of each so far; return runs that end.
+    def remember(self, places: Sequence[int], trained: Tensors) -> list[Ended]:
+        """Copy what was evaluated of runs that are the best of each so far; return runs that end.
 
         Those of one run are written at once, those of many no more often than that may take.
         """
-        axis, trained = self.session.axis, self.session.trained
+        axis = self.session.axis
         if not self.best or len(places) == axis.count:
             self.best = {name: tensor.clone() for name, tensor in trained.items()}
         else:
@@ -121,6 +125,8 @@ class Group:
     def with_best(self, places: Sequence[int]) -> Session:
         """Return the session of some of the runs with their best parameters, if there are any."""
         session, axis = lanes.taken(self.session, places, self.state), self.session.axis
+        if session.rule.is_elsewhere and axis.count == 1:  # what is trained stays as it is
+            session = lanes.copied(session)
         for row, place in enumerate(places):
             run = self._runs[place]
             if run is not None and run.record.history.best:

@@ -45,6 +45,12 @@ def taken(session: Session, places: Sequence[int], state: Memory) -> Session:
     return _assembled(session, experiments, params, model, memory)
 
 
+def copied(session: Session) -> Session:
+    """Return a run with copies of what training changes."""
+    params = session.params.over(session.params.vector.clone())
+    return dataclasses.replace(session, params=params, model=session.model.aside())
+
+
 def obstacles(experiments: Sequence[Experiment]) -> dict[int, Exception]:
     """Return, by place, what keeps some of several runs from beginning: it is looked for in halves.
 

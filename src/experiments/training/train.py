@@ -11,11 +11,12 @@ from experiments.data.seeds import derive
 from experiments.errors import Interrupted
 from experiments.process import signals
 from experiments.rules.axis import Axis
+from experiments.rules.rule import COST
 from experiments.runs import checkpoints
 from experiments.runs.result import Result
 from experiments.training import checkpoint, engine, lanes
 from experiments.training.checkpoint import Point
-from experiments.training.evaluation import evaluate
+from experiments.training.evaluation import evaluate, pointed
 from experiments.training.group import Ended, Group, Lane
 from experiments.training.loop import Step
 from experiments.training.meter import Meter
@@ -137,6 +138,8 @@ class Training:
         numbers = {name: axis.values(value) for name, value in scheduled.items()}
         numbers["norm/update"] = axis.values(step.norm())
         numbers["norm/params"] = axis.values(self._session.params.vector.norm(dim=-1))
+        if (extra := step.state.get(COST)) is not None:
+            numbers["cost/gradient_evaluations"] = axis.values(step.t + extra["gradients"])
         self._progress.tell(step.t, [row[-1] for row in rows])
 
         def look(place: int, run: Lane) -> None:
@@ -147,9 +150,10 @@ class Training:
 
     def _evaluate(self, step: Step) -> list[Ended]:
         """Record how good the parameters are, and remember the best so far."""
-        values = evaluate(self._session, "val")
+        shown = pointed(self._session, self._group.state)
+        values = evaluate(shown, "val")
         if self._session.experiment.evaluate.train:
-            for own, measured in zip(values, evaluate(self._session, "train"), strict=True):
+            for own, measured in zip(values, evaluate(shown, "train"), strict=True):
                 own |= {"train/mean_loss": measured.pop("train/loss"), **measured}
         clock = {"seconds": time.monotonic() - self._started, **self._meter.read()}
         better: list[int] = []
@@ -159,7 +163,7 @@ class Training:
                 better.append(place)
 
         ended = self._each(judge)
-        return ended + self._group.remember(better) if better else ended
+        return ended + self._group.remember(better, shown.trained) if better else ended
 
     def _each(self, act: Callable[[int, Lane], None]) -> list[Ended]:
         """Let every run take part, and end those for which that raises an error."""
