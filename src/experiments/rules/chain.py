@@ -7,6 +7,7 @@ from torch import Tensor
 from experiments.plugin.rulepart import Optimizer, RulePart, Transform
 from experiments.plugin.spec import State, Tensors
 from experiments.rules.again import Moment
+from experiments.rules.evaluations import Evaluations
 from experiments.rules.layout import Layout
 from experiments.rules.part import Part
 from experiments.rules.routes import OPTIMIZER, numbers_of, routes_of
@@ -53,10 +54,18 @@ class Chain:
         param: Tensor,
         state: Memory,
         keys: Tensors,
+        loss: Tensor | None,
         time: Tensor,
-        moment: Moment | None,
+        t: int = 0,
+        evaluations: Evaluations | None = None,
     ) -> tuple[Tensor, Memory]:
-        """Return the change of all parameters [P], and the next memory."""
+        """Return the change of all parameters [P], and the next memory.
+
+        Plugins that look again at a batch need their `keys` of noise, its loss and evaluations.
+        """
+        moment = None
+        if evaluations is not None and loss is not None:
+            moment = Moment(t, time, loss, evaluations)
         numbers = numbers | {name: numbers_of(name, numbers) for name in self._rules}
         after = dict(state)
 

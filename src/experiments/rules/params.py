@@ -15,7 +15,7 @@ from experiments.plugin.spec import Network, Tensors
 from experiments.rules.axis import Axis
 from experiments.rules.layout import Layout, initial_tensors, layout_of
 
-LARGE = 2**17  # numbers of one run, beyond which a pass over memory costs more than a call
+LARGE = 2**16  # numbers of one run, beyond which a pass over memory costs more than a call
 
 
 class Gradients:
@@ -31,12 +31,7 @@ class Gradients:
     @property
     def vector(self) -> Tensor:
         """Join the gradients; a leaf that the loss does not depend on has zeros."""
-        return self._layout.join({name: self.of(name) for name in self._leaves})
-
-    def of(self, name: str) -> Tensor:
-        """Return the gradient of one leaf."""
-        leaf = self._leaves[name]
-        return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+        return self._layout.join({n: gradient_of(leaf) for n, leaf in self._leaves.items()})
 
     def zero_(self) -> None:
         """Forget the gradients: what is not there counts as zero."""
@@ -101,6 +96,11 @@ class Params:
             self.grads = torch.zeros_like(vector)
             for name, grad in self.layout.split(self.grads).items():
                 self.tensors[name].grad = grad
+
+
+def gradient_of(leaf: Tensor) -> Tensor:
+    """Return the gradient of a leaf, zeros where the loss does not depend on it."""
+    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
 
 
 def _leaf(own: Tensor | None, value: Tensor) -> Tensor:

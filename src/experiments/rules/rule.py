@@ -11,12 +11,12 @@ from experiments.plugin.kinds import Schedule
 from experiments.plugin.rulepart import Optimizer, Transform
 from experiments.plugin.spec import Tensors
 from experiments.rules import lossscale
-from experiments.rules.again import Moment
 from experiments.rules.chain import Chain, Memory
 from experiments.rules.change import Change
 from experiments.rules.evaluations import Evaluations, Examples, LossFn, NetworkFunction
+from experiments.rules.kernel.kernel import Kernel, kernel_of
 from experiments.rules.numbers import numbers
-from experiments.rules.params import Params
+from experiments.rules.params import Gradients, Params
 from experiments.rules.routes import OPTIMIZER
 from experiments.rules.timetable import Timetable
 
@@ -67,12 +67,15 @@ class Rule:
             if own[0].needs
         }
         self._draws, self._is_bound = False, False
+        # Tried at the first step.
+        self._kernel: Kernel | None = None
+        self._has_no_kernel = scaled or bool(self._keys) or device.type != "cpu"
         if scaled and self._keys:
             name = self._chain.parts[next(iter(self._keys))].name
             raise ConfigError(f"{name} looks again at a batch, which device.precision=fp16 cannot.")
         # Made once: a plain run has it at each step for nothing.
         lanes = (0, 0, 0, 0, 0, 0 if self._keys else None, None, None, None)
-        self._stepped = self._axis.map(self._step, in_dims=lanes, randomness="different")
+        self._stepped = self._axis.map(self._chain.step, in_dims=lanes, randomness="different")
 
     @property
     def is_elsewhere(self) -> bool:
@@ -120,9 +123,25 @@ class Rule:
         evaluations: Evaluations | None = None,
     ) -> tuple[Change, Memory]:
         """Return what the loop subtracts at step `t`, and the next memory."""
-        gradient, vector = params.gradient, params.vector
-        change, state = self.step(gradient, vector, state, t, loss, evaluations)
-        return Change(vector, change), state
+        if kernel := self._kernel_for(params, state, t):
+            time, scheduled = self.clock(t)
+            return kernel.step(state, self._values(scheduled), time), state
+        change, state = self.step(params.gradient, params.vector, state, t, loss, evaluations)
+        return Change(params.vector, change), state
+
+    def _kernel_for(self, params: Params, state: Memory, t: int) -> Kernel | None:
+        """Return the rule as a kernel where the model is large and the rule elementwise."""
+        if not isinstance(params.grads, Gradients) or self._is_bound or self._has_no_kernel:
+            return None
+        if self._kernel is None:
+            time, scheduled = self.clock(t)
+            values = self._values(scheduled)
+            self._kernel = kernel_of(self._chain, values, params, state, time)
+            self._has_no_kernel = self._kernel is None
+        return self._kernel
+
+    def _values(self, scheduled: Tensors) -> dict[str, Tensors]:
+        return self.numbers | {OPTIMIZER: self.numbers[OPTIMIZER] | scheduled}
 
     def step(
         self,
@@ -135,7 +154,7 @@ class Rule:
     ) -> tuple[Tensor, Memory]:
         """Return the whole change at step `t` for a vector of gradients, and the next memory."""
         time, scheduled = self.clock(t)
-        values = self.numbers | {OPTIMIZER: self.numbers[OPTIMIZER] | scheduled}
+        values = self._values(scheduled)
 
         def stepped(grads: Tensor, state: Memory) -> tuple[Tensor, Memory]:
             change, after = self._stepped(
@@ -170,20 +189,3 @@ class Rule:
         twin = copy.copy(self)
         twin.numbers, twin.clock, twin._is_bound = numbers, clock.__getitem__, True
         return twin
-
-    def _step(
-        self,
-        values: dict[str, Tensors],
-        grad: Tensor,
-        param: Tensor,
-        state: Memory,
-        keys: Tensors,
-        loss: Tensor | None,
-        time: Tensor,
-        t: int,
-        evaluations: Evaluations | None,
-    ) -> tuple[Tensor, Memory]:
-        moment = None
-        if evaluations is not None and loss is not None:
-            moment = Moment(t, time, loss, evaluations)
-        return self._chain.step(values, grad, param, state, keys, time, moment)
