@@ -5,6 +5,7 @@ import torch
 from experiments.errors import ConfigError
 from experiments.plugin.kinds import Device
 from experiments.plugin.spec import Precision
+from experiments.process import memory
 
 
 def open_device(plugin: Device) -> torch.device:
@@ -19,6 +20,8 @@ def open_device(plugin: Device) -> torch.device:
         torch.use_deterministic_algorithms(plugin.deterministic)  # imports the compiler: 1.3 s
     if plugin.threads is not None:
         torch.set_num_threads(plugin.threads)
+    if device.type == "cpu":
+        memory.keep_freed()
     return device
 
 

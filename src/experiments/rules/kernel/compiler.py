@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from experiments.rules.kernel.expressions import TYPES
 from experiments.rules.kernel.trace import Formula
 
 log = logging.getLogger(__name__)
@@ -21,37 +22,59 @@ log = logging.getLogger(__name__)
 Compiled = Callable[..., float]
 
 _OPTIONS = "-O3 -march=native -fno-math-errno -fno-trapping-math -ffp-contract=off -shared -fPIC"
-_FUNCTIONS = {"ROOT": "sqrt", "ABSOLUTE": "fabs", "POWER": "pow", "EXPONENTIAL": "exp"}
-_FUNCTIONS |= {"LOGARITHM": "log", "TANGENT": "tanh"}
-_TYPES = {torch.float32: ("float", "f"), torch.float64: ("double", "")}
+# The loop is a function of its own: within a parallel region the compiler knows less of it.
+_TEMPLATE = """#include <tgmath.h>
+#include <stdint.h>
+typedef {type} T;
+
+static double part(T *const *v, const double *c, int64_t first, int64_t start, int64_t stop) {{
+{pointers}
+{constants}
+{scalars}
+T sum = 0;
+#pragma omp simd reduction(+:sum)
+for (int64_t i = start; i < stop; i++) {{
+const int64_t j = first + i;
+{inputs}
+{expressions}
+{stores}
+const T change = {change};
+v{last}[i] = change;
+sum += change * change;
+}}
+return sum;
+}}
+
+double kernel(T *const *v, const double *c, int64_t first, int64_t count, int threads) {{
+if (threads < 2) return part(v, c, first, 0, count);
+double sum = 0;
+#pragma omp parallel for reduction(+:sum) num_threads(threads)
+for (int n = 0; n < threads; n++)
+sum += part(v, c, first, count * n / threads, count * (n + 1) / threads);
+return sum;
+}}
+"""
 _SECONDS = 30.0  # that the compiler may take
 
 
 def source(formula: Formula, inputs: int, scalars: int, dtype: torch.dtype) -> str:
     """Return the C code of a loop over numbers of a dtype, which is float32 or float64."""
-    name, suffix = _TYPES[dtype]
     change, *after = formula.results
-    lines = ["#include <math.h>", "#include <stdint.h>", f"typedef {name} T;"]
-    lines += [f"#define {macro} {own}{suffix}" for macro, own in _FUNCTIONS.items()]
-    lines.append(
-        "double kernel(T *const *v, const double *c, int64_t first, int64_t count, int threads) {"
-    )
-    lines += [f"T *restrict v{n} = v[{n}];" for n in range(inputs + 1)]
-    lines += [f"const T c{n} = (T)c[{n}];" for n in range(scalars)]
-    lines += [
-        "T sum = 0;",
-        "#pragma omp parallel for simd reduction(+:sum) num_threads(threads) if(threads > 1)",
-        "for (int64_t i = 0; i < count; i++) {",
-        "const int64_t j = first + i;",
-    ]
-    lines += [f"const T x{n} = v{n}[j];" for n in range(inputs)]
-    for made, (expression, truth) in formula.expressions.items():
-        lines.append(f"const {'int' if truth else 'T'} {made} = {expression};")
+    made = [*formula.scalars.items(), *formula.expressions.items()]
+    lines = {name: f"const {kind} {name} = {expression};" for name, (kind, expression) in made}
     # The first two inputs are the gradient and the parameters, which stay.
     pairs = enumerate(after, start=inputs - len(after))
-    lines += [f"v{n}[j] = {result};" for n, result in pairs if result != f"x{n}"]
-    lines += [f"v{inputs}[i] = {change};", f"sum += {change} * {change};", "}", "return sum;", "}"]
-    return "\n".join(lines)
+    return _TEMPLATE.format(
+        type=TYPES[dtype],
+        pointers="\n".join(f"T *restrict v{n} = v[{n}];" for n in range(inputs + 1)),
+        constants="\n".join(f"const double c{n} = c[{n}];" for n in range(scalars)),
+        scalars="\n".join(lines[name] for name in formula.scalars),
+        inputs="\n".join(f"const T x{n} = v{n}[j];" for n in range(inputs)),
+        expressions="\n".join(lines[name] for name in formula.expressions),
+        stores="\n".join(f"v{n}[j] = {result};" for n, result in pairs if result != f"x{n}"),
+        change=change,
+        last=inputs,
+    )
 
 
 @cache

@@ -1,40 +1,39 @@
-"""What torch's elementwise operations are in C, of operands that are numbers of type T.
+"""What torch's elementwise operations are in C, of operands that are numbers.
 
-Where a value is NaN, the results are NaN as torch's are.
+Where a value is NaN, the results are NaN as torch's are. T is the type of a vector's numbers: what
+meets these is converted to it first, as torch does.
 """
 
 import math
 from collections.abc import Callable
 
-POWERS = {
-    0.5: "ROOT({0})",
+import torch
+
+TYPES = {torch.float32: "float", torch.float64: "double", torch.bool: "int"}
+
+POWERS: dict[float | None, str] = {
+    0.5: "sqrt({0})",
     1.0: "{0}",
     2.0: "({0} * {0})",
     3.0: "({0} * {0} * {0})",
     -1.0: "(1 / {0})",
-    -0.5: "(1 / ROOT({0}))",
+    -0.5: "(1 / sqrt({0}))",
 }
 COMPARISONS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}
 
 
-def literal(value: float) -> str:
-    """Return a number as C has it."""
+def literal(value: float, own: str = "T") -> str:
+    """Return a number as a C constant of a type."""
     if isinstance(value, bool):
         return str(int(value))
     if math.isfinite(value):
-        return f"(T){float(value)!r}"
-    return "NAN" if math.isnan(value) else "INFINITY" if value > 0 else "-INFINITY"
+        return f"(({own}){float(value)!r})"
+    return "NAN" if math.isnan(value) else "INFINITY" if value > 0 else "(-INFINITY)"
 
 
-_ONE, _ZERO = literal(1), literal(0)
-
-
-def power(base: str, exponent: float | str) -> str:
-    """Return a power whose exponent is known here, or not."""
-    if isinstance(exponent, str):
-        return f"POWER({base}, {exponent})"
-    form = POWERS.get(float(exponent), f"POWER({{0}}, {literal(exponent)})")
-    return form.format(base)
+def power(base: str, exponent: str, known: float | None = None) -> str:
+    """Return a power, whose exponent may be known."""
+    return POWERS.get(known, "pow({0}, {1})").format(base, exponent)
 
 
 def clamp(x: str, least: str | None = None, most: str | None = None) -> str:
@@ -51,27 +50,28 @@ def lerp(start: str, end: str, weight: str) -> str:
 
 
 def _scaled(x: str, factor: str) -> str:
-    return x if factor == _ONE else f"{factor} * {x}"
+    return x if factor == "1" else f"{factor} * {x}"
 
 
 # By the operation's name without the underscore of those in place; the operands are in the order
 # of torch's arguments, those that are left out at their defaults.
 EXPRESSIONS: dict[str, Callable[..., str]] = {
-    "add": lambda a, b, alpha=_ONE: f"({a} + {_scaled(b, alpha)})",
-    "sub": lambda a, b, alpha=_ONE: f"({a} - {_scaled(b, alpha)})",
-    "rsub": lambda a, b, alpha=_ONE: f"({b} - {_scaled(a, alpha)})",
+    "add": lambda a, b, alpha="1": f"({a} + {_scaled(b, alpha)})",
+    "sub": lambda a, b, alpha="1": f"({a} - {_scaled(b, alpha)})",
+    "rsub": lambda a, b, alpha="1": f"({b} - {_scaled(a, alpha)})",
     "mul": "({0} * {1})".format,
     "div": "({0} / {1})".format,
+    "pow": power,
     "neg": "(-{0})".format,
-    "abs": "ABSOLUTE({0})".format,
+    "abs": "fabs({0})".format,
     "sign": lambda x: f"({x} != {x} ? {x} : (T)(({x} > 0) - ({x} < 0)))",
-    "sqrt": "ROOT({0})".format,
-    "rsqrt": "(1 / ROOT({0}))".format,
+    "sqrt": "sqrt({0})".format,
+    "rsqrt": "(1 / sqrt({0}))".format,
     "reciprocal": "(1 / {0})".format,
-    "exp": "EXPONENTIAL({0})".format,
-    "log": "LOGARITHM({0})".format,
-    "tanh": "TANGENT({0})".format,
-    "sigmoid": "(1 / (1 + EXPONENTIAL(-{0})))".format,
+    "exp": "exp({0})".format,
+    "log": "log({0})".format,
+    "tanh": "tanh({0})".format,
+    "sigmoid": "(1 / (1 + exp(-{0})))".format,
     "maximum": lambda a, b: f"({a} != {a} || {a} > {b} ? {a} : {b})",
     "minimum": lambda a, b: f"({a} != {a} || {a} < {b} ? {a} : {b})",
     "clamp": clamp,
@@ -87,17 +87,17 @@ EXPRESSIONS: dict[str, Callable[..., str]] = {
     "isfinite": lambda x: f"({x} - {x} == 0)",
     "isnan": "({0} != {0})".format,
     "lerp": lerp,
-    "addcmul": lambda x, a, b, value=_ONE: f"({x} + {_scaled(a, value)} * {b})",
-    "addcdiv": lambda x, a, b, value=_ONE: f"({x} + {_scaled(a, value)} / {b})",
+    "addcmul": lambda x, a, b, value="1": f"({x} + {_scaled(a, value)} * {b})",
+    "addcdiv": lambda x, a, b, value="1": f"({x} + {_scaled(a, value)} / {b})",
     "copy": lambda _, source, *__: source,
     "clone": "{0}".format,
     "detach": "{0}".format,
     "alias": "{0}".format,
     "lift_fresh": "{0}".format,
-    "_to_copy": "((T){0})".format,
-    "zeros_like": lambda *_: _ZERO,
-    "zero": lambda *_: _ZERO,
-    "ones_like": lambda *_: _ONE,
+    "_to_copy": "{0}".format,
+    "zeros_like": lambda *_: "0",
+    "zero": lambda *_: "0",
+    "ones_like": lambda *_: "1",
     "full_like": lambda _, value: value,
     "fill": lambda _, value: value,
     **{name: f"({{0}} {sign} {{1}})".format for name, sign in COMPARISONS.items()},

@@ -11,7 +11,7 @@ from experiments.plugin.spec import Tensors
 from experiments.rules.chain import Chain, Memory
 from experiments.rules.change import Change
 from experiments.rules.kernel.compiler import Compiled, compiled, source
-from experiments.rules.kernel.trace import Formula, UnfitError, traced
+from experiments.rules.kernel.trace import UnfitError, traced
 from experiments.rules.params import Params, gradient_of
 
 log = logging.getLogger(__name__)
@@ -45,11 +45,11 @@ def kernel_of(
     except UnfitError as error:
         log.debug("The rule goes operation by operation: %s.", error)
         return None
-    scalars = formula.scalars(_scalars(numbers, time))
-    function = compiled(source(formula, len(vectors), len(scalars), param.dtype))
+    count = len(_scalars(numbers, time))
+    function = compiled(source(formula, len(vectors), count, param.dtype))
     if function is None:
         return None
-    kernel = Kernel(formula, function, params)
+    kernel = Kernel(function, params)
     copies = {owner: {n: t.clone() for n, t in own.items()} for owner, own in state.items()}
     found = torch.cat([change.clone() for _, change in kernel.step(copies, numbers, time)])
     given = [found, *(tensor for _, _, tensor in _flat(copies))]
@@ -59,8 +59,8 @@ def kernel_of(
 class Kernel:
     """A compiled rule, which changes parameters and memory block by block."""
 
-    def __init__(self, formula: Formula, function: Compiled, params: Params) -> None:
-        self.function, self._formula, self._params = function, formula, params
+    def __init__(self, function: Compiled, params: Params) -> None:
+        self.function, self._params = function, params
         self.threads = torch.get_num_threads()
         vector, size = params.vector, _BLOCK * self.threads
         self.scratch = vector.new_empty(min(size, vector.numel()))
@@ -74,7 +74,7 @@ class Kernel:
 
     def step(self, state: Memory, numbers: Numbers, time: Tensor) -> Change:
         """Return the change of a step; the memory is changed while it is gone through."""
-        scalars = self._formula.scalars(_scalars(numbers, time))
+        scalars = [scalar.item() for scalar in _scalars(numbers, time)]
         return InBlocks(self, self._params, [tensor for _, _, tensor in _flat(state)], scalars)
 
 

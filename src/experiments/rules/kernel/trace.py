@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from experiments.rules.kernel.expressions import EXPRESSIONS, literal, power
+from experiments.rules.kernel.expressions import EXPRESSIONS, TYPES, literal
 
-Scalars = Callable[[Sequence[Tensor]], list[float]]
 Function = Callable[[], Sequence[Tensor]]
 # Arguments that say how a result lies in memory and not what it is.
 _IGNORED = {"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking"}
@@ -24,13 +23,13 @@ class UnfitError(Exception):
 class Formula:
     """What is computed of every number: C expressions by name, of which some are results.
 
-    An expression uses those before it, the inputs `x0, x1, ...` and the scalars `c0, c1, ...`,
-    which `scalars` computes from the 0-d tensors that go in.
+    An expression uses those before it, the inputs `x0, x1, ...` and the scalars `c0, c1, ...`.
+    Those of `scalars` come first: they are the same for all numbers.
     """
 
-    expressions: Mapping[str, tuple[str, bool]]  # and whether it is a truth, and no number
+    scalars: Mapping[str, tuple[str, str]]  # type and expression
+    expressions: Mapping[str, tuple[str, str]]
     results: Sequence[str]
-    scalars: Scalars
 
 
 def traced(
@@ -51,88 +50,60 @@ class _Trace(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self._like = vectors[0]
         self._names = {id(vector): f"x{n}" for n, vector in enumerate(vectors)}
-        self._expressions: dict[str, tuple[str, bool]] = {}
-        self._given = len(scalars)
-        self._places = {id(scalar): n for n, scalar in enumerate(scalars)}
-        self._made: list[Callable[[Sequence[Any]], Any]] = []  # the other scalars, in order
-        self._used: list[int] = []  # the places of scalars that expressions use
+        self._names |= {id(scalar): f"c{n}" for n, scalar in enumerate(scalars)}
+        self._scalars: dict[str, tuple[str, str]] = {}
+        self._expressions: dict[str, tuple[str, str]] = {}
         self._alive: list[Any] = [vectors, scalars]  # while it is, its id is no other's
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
-        out = func(*args, **kwargs)
+        out = func(*args, **(kwargs or {}))
         if not isinstance(out, Tensor):
             raise UnfitError(f"{func} looks at values")
         self._alive.append(out)
-        if all(one.dim() == 0 for one in [out, *args] if isinstance(one, Tensor)):
-            self._compute(func, args, kwargs, out)
-        else:
-            self._express(func, args, kwargs, out)
+        is_scalar = all(one.dim() == 0 for one in [out, *args] if isinstance(one, Tensor))
+        if is_scalar and func._schema.is_mutable:
+            raise UnfitError(f"{func} changes a number in place")
+        if not is_scalar and out.shape != self._like.shape:
+            raise UnfitError(f"{func} returns another shape")
+        own, letter = (self._scalars, "z") if is_scalar else (self._expressions, "y")
+        kind = self._type(out, is_scalar=is_scalar)
+        new = f"{letter}{len(own)}"
+        own[new] = kind, self._expression(func, args, kwargs or {}, kind if is_scalar else "T")
+        self._names[id(out)] = new
         return out
 
     def formula(self, results: Sequence[Tensor]) -> Formula:
         """Return what was done to make results."""
-        names = [self._operand(result) for result in results]
-        made, used = list(self._made), list(self._used)
+        return Formula(self._scalars, self._expressions, list(map(self._operand, results)))
 
-        def scalars(given: Sequence[Tensor]) -> list[float]:
-            values = list(given)
-            for make in made:
-                values.append(make(values))
-            return [values[place].item() for place in used]
-
-        return Formula(self._expressions, names, scalars)
-
-    def _compute(self, func: Any, args: Any, kwargs: dict[str, Any], out: Tensor) -> None:
-        """Note how a scalar is made of others."""
-        if func._schema.is_mutable:
-            raise UnfitError(f"{func} changes a number")
-        places = [self._place(arg) if isinstance(arg, Tensor) else None for arg in args]
-
-        def make(values: Sequence[Any]) -> Any:
-            own = (a if n is None else values[n] for a, n in zip(args, places, strict=True))
-            return func(*own, **kwargs)
-
-        self._places[id(out)] = self._given + len(self._made)
-        self._made.append(make)
-
-    def _place(self, scalar: Tensor) -> int:
-        """Return which of all scalars a 0-d tensor is; an unknown one is a constant."""
-        if id(scalar) not in self._places:
-            self._alive.append(scalar)
-            self._places[id(scalar)] = self._given + len(self._made)
-            self._made.append(lambda _: scalar)
-        return self._places[id(scalar)]
-
-    def _express(self, func: Any, args: Any, kwargs: dict[str, Any], out: Tensor) -> None:
-        """Note how a number of a vector is made of others."""
-        truth = out.dtype == torch.bool
-        if out.shape != self._like.shape or not (truth or out.dtype == self._like.dtype):
-            raise UnfitError(f"{func} returns another shape or dtype")
+    def _expression(self, func: Any, args: Any, kwargs: dict[str, Any], kind: str) -> str:
+        """Write what an operation does to a number of each vector, in a type."""
         name = func._schema.name.removeprefix("aten::")
         name = name.rstrip("_") if func._schema.is_mutable else name
-        operands = {key: self._operand(v) for key, v in kwargs.items() if key not in _IGNORED}
-        given = [self._operand(arg) for arg in args]
-        if name == "pow" and not isinstance(args[1], Tensor):
-            text = power(given[0], args[1])
-        elif name in EXPRESSIONS:
-            text = EXPRESSIONS[name](*given, **operands)
-        else:
+        if name not in EXPRESSIONS:
             raise UnfitError(f"{func} is not known to be elementwise")
-        new = f"y{len(self._expressions)}"
-        self._expressions[new] = text, truth
-        self._names[id(out)] = new
+        given = [self._operand(arg, kind) for arg in args]
+        if name == "pow" and not isinstance(args[1], Tensor):
+            given.append(args[1])
+        more = {key: self._operand(v, kind) for key, v in kwargs.items() if key not in _IGNORED}
+        return EXPRESSIONS[name](*given, **more)
 
-    def _operand(self, value: Any) -> Any:
+    def _type(self, out: Tensor, *, is_scalar: bool) -> str:
+        if out.dtype == self._like.dtype:
+            return "T"
+        if out.dtype == torch.bool or (is_scalar and out.dtype in TYPES):
+            return TYPES[out.dtype]
+        raise UnfitError(f"a result is of {out.dtype}")
+
+    def _operand(self, value: Any, kind: str = "T") -> Any:
+        """Write an argument in a type: what is known of each number keeps its own."""
+        if isinstance(value, Tensor) and id(value) in self._names:
+            name = self._names[id(value)]
+            return name if value.dim() or value.dtype == torch.bool else f"(({kind}){name})"
         if isinstance(value, Tensor) and value.dim():
-            if id(value) not in self._names:
-                raise UnfitError("a vector comes from elsewhere")
-            return self._names[id(value)]
+            raise UnfitError("a vector comes from elsewhere")
         if isinstance(value, Tensor):
-            place = self._place(value)
-            if place not in self._used:
-                self._used.append(place)
-            return f"c{self._used.index(place)}"
-        return literal(value) if isinstance(value, int | float) else value
+            value = value.item()
+        return literal(value, kind) if isinstance(value, int | float) else value
