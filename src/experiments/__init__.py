@@ -10,7 +10,7 @@ from experiments.plugin.averages import ema
 from experiments.plugin.bounds import number
 from experiments.plugin.kinds import Augment, Dataset, Device, Loss, Metric, Model, Schedule
 from experiments.plugin.registry import lookup, plugins, register
-from experiments.plugin.rulepart import Optimizer, Transform
+from experiments.plugin.rulepart import Optimizer, Route, Transform
 from experiments.plugin.spec import (
     ClassWeights,
     DataSpec,
@@ -18,6 +18,7 @@ from experiments.plugin.spec import (
     Network,
     Parameter,
     Precision,
+    Scope,
     Splits,
     State,
     Task,
@@ -45,7 +46,9 @@ __all__ = [
     "Optimizer",
     "Parameter",
     "Precision",
+    "Route",
     "Schedule",
+    "Scope",
     "Splits",
     "State",
     "Task",

@@ -1,7 +1,7 @@
 """Say what is wrong with a composed configuration: key, value, what is allowed, nearest name."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, errors
@@ -60,15 +60,17 @@ def sweep_problems(cfg: DictConfig) -> Iterator[str]:
             yield f"{key} makes several runs; add -m to sweep over them."
 
 
-def no_such_key(key: str, owner: type[Any] | None) -> str:
-    """Say that a class has no such field, and which it has."""
-    return f"There is no setting {key}; {options(key.rpartition('.')[2], _fields(owner))}"
+def no_such_key(key: str, owner: type[Any] | None, known: Collection[str] = ()) -> str:
+    """Say that a class has no such field, and which it has, or which are `known` of a mapping."""
+    return f"There is no setting {key}; {options(key.rpartition('.')[2], _fields(owner) or known)}"
 
 
 def one_line(error: errors.OmegaConfBaseException) -> str:
     """Return omegaconf's error about one key as one line."""
     if isinstance(error, (errors.ConfigKeyError, errors.ConfigAttributeError)):
-        return no_such_key(str(error.full_key), error.object_type)
+        owner = error.parent_node  # a mapping has what was put into it
+        known = list(map(str, owner)) if isinstance(owner, DictConfig) else []
+        return no_such_key(str(error.full_key), error.object_type, known)
     value = "" if error.value is None else f"={shortened(str(error.value), _VALUE)}"
     lines = str(error.msg).splitlines() or [type(error).__name__]
     if "is not Optional" in lines[0]:

@@ -6,8 +6,8 @@ torch is imported for types alone: the process that uploads results starts witho
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from experiments.plugin.kinds import Plugin
@@ -98,3 +98,13 @@ class Transform(RulePart):
     def on_params(self, param: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the parameters after the step, which are `param` or others; and the next state."""
         return param, state
+
+
+def within(plugin: RulePart) -> Iterator[RulePart]:
+    """Yield a part of a rule, and the rules that it holds."""
+    yield plugin
+    for field in fields(plugin):
+        held = getattr(plugin, field.name)
+        for one in held.values() if isinstance(held, dict) else [held]:
+            if isinstance(one, RulePart):
+                yield from within(one)

@@ -28,5 +28,5 @@ def _of_one(optimizer: Optimizer, layout: Layout) -> dict[str, Route]:
         routes = optimizer.routes(layout.places)
     except ValueError as error:
         name = registry.name_of(type(optimizer))
-        raise ConfigError(f"optimizer={name}: {error}.") from error
+        raise ConfigError(f"optimizer={name}: {str(error).rstrip('.')}.") from error
     return {f"{OPTIMIZER}.{name}" if name else OPTIMIZER: own for name, own in routes.items()}

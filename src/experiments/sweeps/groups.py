@@ -140,18 +140,23 @@ def _free(experiment: Experiment, plain: Mapping[str, Any]) -> dict[str, datacla
         for own, plugin in plugins.items() if vary is not Vary.none else ():
             prefix = ".".join(name for name in (setting.name, own) if name)
             if isinstance(plugin, Plugin):
-                found |= {f"{prefix}.{f.name}": f for f in _fields(plugin, vary)}
+                found |= {f"{prefix}.{key}": f for key, f in _fields(plugin, vary)}
             else:
                 found[prefix] = setting
     references = " ".join(_references(plain))
     return {key: f for key, f in found.items() if key not in references}
 
 
-def _fields(plugin: Plugin, vary: Vary) -> Iterator[dataclasses.Field[Any]]:
+def _fields(plugin: Plugin, vary: Vary) -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    """Yield the numbers of a plugin in which runs may differ, and of plugins that it holds."""
     for one in dataclasses.fields(plugin):
         declared = vary is Vary.all or one.metadata.get("lanes", False)
         if declared and one.type in (float, "float") and not one.name.startswith("_"):
-            yield one
+            yield one.name, one
+        held = getattr(plugin, one.name)
+        for name, inner in held.items() if isinstance(held, dict) else ():
+            if isinstance(inner, Plugin):
+                yield from ((f"{one.name}.{name}.{key}", f) for key, f in _fields(inner, vary))
 
 
 def _references(plain: Any) -> Iterator[str]:
@@ -179,22 +184,17 @@ def _varied(
 def _set(owner: Any, path: Sequence[str], number: float, key: str) -> None:
     """Set a number below an experiment, in copies of all that it stands in."""
     name, *rest = path
-    if not rest:
-        setattr(owner, name, number)
-        return
-    inner = getattr(owner, name)
-    if isinstance(inner, dict):
-        inner = dict(inner)
-        setattr(owner, name, inner)
-        name, *rest = rest
-        inner[name] = _replaced(inner[name], rest, number, key)
-    else:
-        setattr(owner, name, _replaced(inner, rest, number, key))
+    setattr(owner, name, _changed(getattr(owner, name), rest, number, key) if rest else number)
 
 
-def _replaced(plugin: Any, path: Sequence[str], number: float, key: str) -> Any:
+def _changed(owner: Any, path: Sequence[str], number: float, key: str) -> Any:
+    """Return a copy of a plugin, or of several by name, with another number."""
+    name, *rest = path
+    if isinstance(owner, dict):
+        return owner | {name: _changed(owner[name], rest, number, key)}
+    value = _changed(getattr(owner, name), rest, number, key) if rest else number
     try:
         with without_exit():
-            return dataclasses.replace(plugin, **{path[0]: number})
+            return dataclasses.replace(owner, **{name: value})
     except Exception as error:  # of the plugin's own __post_init__, whatever it is
         raise ConfigError(f"{key.rpartition('.')[0]}: {error}") from error

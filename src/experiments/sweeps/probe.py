@@ -12,8 +12,7 @@ from typing import NamedTuple
 import torch
 
 from experiments.errors import ConfigError, is_out_of_memory, without_exit
-from experiments.plugin import registry
-from experiments.plugin.rulepart import Optimizer, Transform
+from experiments.plugin import registry, rulepart
 from experiments.plugin.spec import Precision
 from experiments.process import memory
 from experiments.process.isolation import isolated
@@ -48,8 +47,8 @@ def obstacle(experiment: Experiment) -> str | None:
         return "device.precision=fp16: its loss scale is of one run"
     if not experiment.dataset.resident or experiment.data.workers:
         return "dataset.resident=false or data.workers: a loader feeds it"
-    parts: list[Optimizer | Transform] = [experiment.optimizer, *experiment.transform.values()]
-    for plugin in parts:
+    parts = [experiment.optimizer, *experiment.transform.values()]
+    for plugin in (one for part in parts for one in rulepart.within(part)):
         if not plugin.in_lanes:
             return f"{registry.name_of(type(plugin))} cannot be vectorized over runs"
     return None
