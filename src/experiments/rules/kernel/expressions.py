@@ -68,8 +68,7 @@ EXPRESSIONS: dict[str, Callable[..., str]] = {
     "sqrt": "sqrt({0})".format,
     "rsqrt": "(1 / sqrt({0}))".format,
     "reciprocal": "(1 / {0})".format,
-    "exp": "exp({0})".format,
-    "log": "log({0})".format,
+    **{name: f"{name}({{0}})".format for name in ("exp", "expm1", "log", "log1p", "sin", "cos")},
     "tanh": "tanh({0})".format,
     "sigmoid": "(1 / (1 + exp(-{0})))".format,
     "maximum": lambda a, b: f"({a} != {a} || {a} > {b} ? {a} : {b})",
@@ -82,6 +81,7 @@ EXPRESSIONS: dict[str, Callable[..., str]] = {
     "logical_and": "({0} && {1})".format,
     "logical_or": "({0} || {1})".format,
     "logical_not": "(!{0})".format,
+    "bitwise_not": "(!{0})".format,  # of truths alone: no vector is of whole numbers
     "bitwise_and": "({0} && {1})".format,
     "bitwise_or": "({0} || {1})".format,
     "isfinite": lambda x: f"({x} - {x} == 0)",
