@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments import plugins
+from experiments.api import script
+
 ROOT = Path(__file__).parents[1]
 NOTES = ROOT / "docs" / "from_the_notes.md"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -90,3 +93,16 @@ def test_a_name_must_be_defined_and_not_only_used() -> None:
     assert defines(code, "VALUE")
     assert not defines(code, "Used")
     assert not defines(code, "Here.other")
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_the_rules_of_the_guide_train_and_are_their_equations() -> None:
+    namespace: dict[str, object] = {"__name__": "guide"}
+    for before, code in snippets(ROOT / "docs" / "write_a_rule.md"):
+        exec(compile("\n" * before + code, "write_a_rule.md", "exec"), namespace)
+    namespace["test_my_lion_is_its_equation"]()  # type: ignore[operator]
+    for kind in ("optimizer", "transform"):
+        for name in (name for name in plugins(kind) if name.startswith("my_")):
+            setting = f"{kind}={name}" if kind == "optimizer" else f"{kind}=[{name}]"
+            result = script.run("model=mlp", "tracking=none", "epochs=2", setting, root=ROOT)
+            assert result.metrics["test/accuracy"] > 0.3, name
