@@ -44,6 +44,8 @@ def _traced(function: Flat, examples: Sequence[Tensor]) -> fx.GraphModule:
     try:
         trace = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)
         graph: fx.GraphModule = trace(*examples)
+    except CaptureError:
+        raise
     except Exception as error:  # whatever a model does that has no place in a graph
         raise CaptureError(_where(error)) from error
     return graph
