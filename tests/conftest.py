@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fitting import register_matrices
 from hypothesis import settings
 
 from experiments.plugin import registry
@@ -47,3 +48,10 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = {kind: registry.plugins(kind) for kind in registry.KINDS}
     monkeypatch.setattr(registry, "_plugins", kinds)
     monkeypatch.setattr(registry, "_names", dict(registry._names))
+
+
+@pytest.fixture
+def matrices(request: pytest.FixtureRequest) -> None:
+    """Have a model whose parameters are matrices, as some rules want them."""
+    request.getfixturevalue("own_registry")
+    register_matrices()

@@ -12,6 +12,7 @@ from experiments.plugin.kinds import Augment, Dataset, Device, Loss, Metric, Mod
 from experiments.plugin.registry import lookup, plugins, register
 from experiments.plugin.rulepart import Optimizer, Route, Transform
 from experiments.plugin.spec import (
+    Batch,
     ClassWeights,
     DataSpec,
     MemoryFormat,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Augment",
+    "Batch",
     "ClassWeights",
     "ConfigError",
     "DataError",

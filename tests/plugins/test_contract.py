@@ -27,7 +27,8 @@ from experiments import (
 )
 from experiments.plugin.kinds import Plugin
 from experiments.plugin.registry import KINDS
-from experiments.plugin.spec import Parameter
+from experiments.plugin.rulepart import RulePart
+from experiments.plugin.spec import Parameter, Scope, State
 from experiments.rules.numbers import filled, numbers
 
 ALL = [(kind, name) for kind in KINDS for name in plugins(kind)]
@@ -47,11 +48,51 @@ def of(kind: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("name", list(plugins(kind)))
 
 
-def vectors(lanes: int | None = None) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    shape = (10,) if lanes is None else (lanes, 10)
-    grad, param = (torch.randn(shape, generator=generator) for _ in range(2))
-    return grad, param
+class Bowl:
+    """A batch whose loss is half the squared distance to a place."""
+
+    def __init__(self, t: int, param: Tensor) -> None:
+        self._centre = 0.1 * torch.arange(param.numel(), dtype=param.dtype).view(param.shape)
+        self.t, self.value = t, self.loss(param)
+
+    def loss(self, param: Tensor) -> Tensor:
+        return self.gradient(param).square().sum() / 2
+
+    def gradient(self, param: Tensor) -> Tensor:
+        return param - self._centre
+
+    def loss_and_gradient(self, param: Tensor) -> tuple[Tensor, Tensor]:
+        return self.loss(param), self.gradient(param)
+
+    def hvp(self, param: Tensor, vector: Tensor) -> Tensor:
+        return vector
+
+    def noise(self, like: Tensor) -> Tensor:
+        return torch.ones_like(like)
+
+
+def params_for(plugin: RulePart, lanes: int | None) -> Tensor:
+    """Draw what a plugin sees at once: a vector, or a matrix; in lanes several of them."""
+    if lanes and not plugin.in_lanes:
+        pytest.skip("it says that it cannot be vectorized")
+    shape = (5, 2) if plugin.scope is Scope.tensor else (10,)
+    lead = (lanes,) if lanes else ()
+    return torch.randn(*lead, *shape, generator=torch.Generator().manual_seed(0))
+
+
+def looking(plugin: Any, values: Any, t: int, param: Tensor) -> Any:
+    """Lend a plugin its numbers and a batch, as a run does."""
+    own = filled(plugin, values)
+    own.batch = Bowl(t, param)
+    return own
+
+
+def check_state(before: State, after: State) -> None:
+    assert after.keys() == before.keys()
+    for name, tensor in after.items():
+        assert tensor.dtype == before[name].dtype, name
+        assert tensor.shape == before[name].shape, name
+        assert tensor.isfinite().all(), name
 
 
 @pytest.mark.parametrize(("kind", "name"), ALL)
@@ -75,43 +116,50 @@ def test_a_plugin_survives_the_configuration(kind: str, name: str) -> None:
 
 @of("optimizer")
 @pytest.mark.parametrize("lanes", [None, 3])
-def test_a_rule_keeps_dtype_shape_and_its_arguments(name: str, lanes: int | None) -> None:
+def test_a_rule_keeps_dtypes_shapes_and_its_arguments(name: str, lanes: int | None) -> None:
     rule: Optimizer = made("optimizer", name)
-    grad, param = vectors(lanes)
-    copies = grad.clone(), param.clone()
-    state = vmap(rule.init)(param) if lanes else rule.init(param)
+    param = params_for(rule, lanes)
+    copy = param.clone()
+    state = (vmap(rule.init) if lanes else rule.init)(param)
     values = numbers([rule] * (lanes or 1), CPU)
     for t in range(1, 4):
         time = torch.tensor(float(t), dtype=torch.float64)
+        grad = Bowl(t, param[0] if lanes else param).gradient(param)
+        grads = grad.clone()
 
-        def update(values: Any, g: Tensor, p: Tensor, s: Any, time: Tensor = time) -> Any:
-            return filled(rule, values).update(g, p, s, time)
+        def update(values: Any, g: Tensor, p: Tensor, s: Any, t: int = t, at: Tensor = time) -> Any:
+            return looking(rule, values, t, p).update(g, p, s, at)
 
-        keys = set(state)
-        step, state = (vmap(update) if lanes else update)(values, grad, param, state)
-        assert set(state) == keys
-        for tensor in (step, *state.values()):
-            assert tensor.dtype == torch.float32
-            assert tensor.shape == param.shape
-            assert tensor.isfinite().all()
-    assert grad.equal(copies[0])
-    assert param.equal(copies[1])
+        step, after = (vmap(update) if lanes else update)(values, grad, param, state)
+        check_state(state, after)
+        state = after
+        assert step.dtype == torch.float32
+        assert step.shape == param.shape
+        assert step.isfinite().all()
+        assert grad.equal(grads)
+    assert param.equal(copy)
 
 
 @of("transform")
 @pytest.mark.parametrize("lanes", [None, 3])
-def test_a_transform_keeps_dtype_and_shape(name: str, lanes: int | None) -> None:
+def test_a_transform_keeps_dtypes_and_shapes(name: str, lanes: int | None) -> None:
     transform: Transform = made("transform", name)
-    grad, param = vectors(lanes)
+    param = params_for(transform, lanes)
     values = numbers([transform] * (lanes or 1), CPU)
     lr = torch.full((lanes,) if lanes else (), 0.1, dtype=torch.float64)
 
-    def both(values: Any, g: Tensor, p: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
-        own, state = filled(transform, values), transform.init(p, LAYOUT)
-        g, state = own.on_gradient(g, p, state)
-        return g, own.on_step(g, p, state, lr)[0]
+    def every(values: Any, p: Tensor, lr: Tensor) -> tuple[list[Tensor], State, State]:
+        own = looking(transform, values, 1, p)
+        before = transform.init(p, LAYOUT)
+        grad, state = own.on_batch(own.batch.gradient(p), p, before)
+        grad, state = own.on_gradient(grad, p, state)
+        step, state = own.on_step(grad, p, state, lr)
+        moved, state = own.on_params(p - step, state)
+        return [grad, step, moved, own.evaluated(moved, state)], before, state
 
-    for tensor in (vmap(both) if lanes else both)(values, grad, param, lr):
+    results, before, state = (vmap(every) if lanes else every)(values, param, lr)
+    check_state(before, state)
+    for tensor in results:
         assert tensor.dtype == torch.float32
         assert tensor.shape == param.shape
 

@@ -7,74 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from descents import ORIGIN, SIZE, STEPS, Gradient, distance, fixed, given, ours, quadratic, theirs
 from problems import follow, numbers, params_of, rule_of, tensors_only
-from torch import Tensor
 
-from experiments import Optimizer, Schedule, Transform, Unit, lookup
-
-STEPS, SIZE = 50, 6 * 4 + 5
-START = numbers(SIZE, seed=9)
-ORIGIN = torch.zeros(SIZE)  # so that float32's rounding of the steps is seen, not of the sums
-Gradient = Callable[[int, Tensor], Tensor]
-
-
-def given(kind: str, name: str, **fields: Any) -> Any:
-    """Make a plugin by name."""
-    return lookup(kind, name)(**fields)
-
-
-def fixed(seed: int) -> Gradient:
-    """Give gradients that do not depend on the parameters, so that errors are the rule's own."""
-    gradients = numbers(STEPS, SIZE, seed=seed)
-    return lambda t, _: gradients[t - 1]
-
-
-def quadratic(seed: int) -> Gradient:
-    """Give the gradients of a quadratic whose curvatures lie between 0.5 and 5."""
-    basis = torch.linalg.qr(numbers(SIZE, SIZE, seed=seed)).Q
-    hessian = basis @ torch.linspace(0.5, 5, SIZE, dtype=torch.float64).diag() @ basis.T
-    centre = numbers(SIZE, seed=seed + 1)
-    return lambda _, point: hessian @ (point.double() - centre)
-
-
-def ours(
-    optimizer: Optimizer,
-    gradient: Gradient,
-    transforms: dict[str, Transform] | None = None,
-    schedule: Schedule | None = None,
-    start: Tensor = START,
-) -> Tensor:
-    tensors = tensors_only(weights=start[:24].view(6, 4).clone(), bias=start[24:].clone())
-    params = params_of([tensors], start.dtype)
-    rule = rule_of(params, optimizer, transforms, schedule, total_steps=STEPS)
-    return follow(rule, params, gradient, STEPS)
-
-
-def theirs(
-    make: Callable[[list[Tensor]], torch.optim.Optimizer],
-    gradient: Gradient,
-    schedule: Callable[[torch.optim.Optimizer], Any] | None = None,
-    start: Tensor = START,
-) -> Tensor:
-    parts = [start[:24].view(6, 4).clone().requires_grad_(), start[24:].clone().requires_grad_()]
-    optimizer = make(parts)
-    scheduler = schedule(optimizer) if schedule else None
-    path = [start]
-    for t in range(1, STEPS + 1):
-        grad = gradient(t, path[-1])
-        parts[0].grad, parts[1].grad = grad[:24].view(6, 4).clone(), grad[24:].clone()
-        optimizer.step()
-        if scheduler:
-            scheduler.step()
-        path.append(torch.cat([part.detach().flatten() for part in parts]))
-    return torch.stack(path)
-
-
-def distance(path: Tensor, reference: Tensor) -> float:
-    """Return the largest difference of two descents over the largest displacement."""
-    displacement = (reference - reference[0]).abs().max()
-    return ((path - reference).abs().max() / displacement).item()
-
+from experiments import Unit
 
 # Name of the rule, its fields, and its counterpart in torch with the same numbers.
 PAIRS: dict[str, tuple[str, dict[str, float], type[torch.optim.Optimizer], dict[str, Any]]] = {

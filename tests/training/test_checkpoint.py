@@ -1,12 +1,14 @@
 """A checkpoint of a run, and the model that is made of it again."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 from composed import SMALL, compose
+from fitting import settings_for
 
-from experiments import tensorfile
+from experiments import plugins, tensorfile
 from experiments.errors import DataError
 from experiments.runs import predictor
 from experiments.training import checkpoint, engine
@@ -14,6 +16,7 @@ from experiments.training.checkpoint import Point
 from experiments.training.session import Session, prepare
 
 IMAGES = ["dataset=fake", "dataset.items=60"]
+RULES = "optimizer", "transform"
 
 
 def _saved(path: Path, *overrides: str) -> Session:
@@ -111,3 +114,24 @@ def test_a_checkpoint_that_is_absent_or_damaged_is_refused(tmp_path: Path) -> No
     path.write_bytes(whole[:-5])
     with pytest.raises(DataError):
         predictor.predictor(path)
+
+
+@pytest.mark.usefixtures("matrices")
+@pytest.mark.parametrize(("kind", "name"), [(k, n) for k in RULES for n in plugins(k)])
+def test_a_run_of_every_rule_goes_on_to_the_bit(kind: str, name: str, tmp_path: Path) -> None:
+    experiment = compose([*settings_for(kind, name), "tracking=none", "max_steps=24", "epochs=24"])
+    whole, again = prepare(experiment), prepare(experiment)
+    path = tmp_path / "last.safetensors"
+    for step in engine.steps(whole):
+        if step.t == 13:
+            point = Point(step, [step.losses], {}, 0.0)
+            tensorfile.save(path, *checkpoint.of_run(whole, point, "run"))
+    point = checkpoint.bring_back(again, [tensorfile.load(path)])
+    again = dataclasses.replace(again, state=point.step.state)
+    *_, last = engine.steps(again, 13)
+    assert again.params.vector.isfinite().all()
+    assert again.params.vector.equal(whole.params.vector)
+    assert last.t == step.t
+    for owner, memory in step.state.items():
+        for key, tensor in memory.items():
+            assert last.state[owner][key].equal(tensor), f"{owner}/{key}"

@@ -8,6 +8,7 @@ from unittest.mock import patch
 import pytest
 import torch
 from composed import SMALL, compose
+from fitting import settings_for
 from torch import Tensor, nn
 
 from experiments import DataSpec, Model, Optimizer, State, plugins, register
@@ -19,6 +20,12 @@ from experiments.training.program.program import Program
 from experiments.training.session import Session, prepare
 
 EXACT = ["device=exact", "tracking=none"]
+IN_PROGRAMS = [
+    (kind, name)
+    for kind in ("optimizer", "transform")
+    for name, plugin in plugins(kind).items()
+    if plugin.in_programs
+]
 IMAGES = ["dataset=fake", "dataset.items=120", "batch_size=16"]
 
 
@@ -71,10 +78,33 @@ def same(*overrides: str, tolerance: float = 1e-10, steps: int = 60) -> None:
         )
 
 
-@pytest.mark.usefixtures("_captured")
-@pytest.mark.parametrize("rule", plugins("optimizer"))
-def test_a_captured_rule_is_the_plain_one(rule: str) -> None:
-    same(*SMALL, "model=mlp", f"optimizer={rule}", "schedule=cosine", "transform=[clip_norm]")
+@pytest.mark.usefixtures("matrices", "_captured")
+@pytest.mark.parametrize(("kind", "name"), IN_PROGRAMS)
+def test_a_captured_rule_is_the_plain_one(kind: str, name: str) -> None:
+    clipped = ["transform=[clip_norm]"] if kind == "optimizer" else []
+    same(*settings_for(kind, name), "schedule=cosine", *clipped)
+
+
+@pytest.mark.usefixtures("matrices")
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        pytest.param(*own, marks=[] if own[1] in ("prodigy", "sam") else [pytest.mark.whole])
+        for own in IN_PROGRAMS
+    ],
+)
+def test_a_compiled_rule_is_the_plain_one(kind: str, name: str) -> None:
+    same(*settings_for(kind, name), "log_every=1", steps=20)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, own in plugins("optimizer").items() if not own.in_programs]
+)
+def test_a_rule_that_cannot_be_compiled_is_named_and_trains_all_the_same(name: str) -> None:
+    overrides = settings_for("optimizer", name)
+    with pytest.warns(UserWarning, match=f"optimizer={name} cannot be part of a program"):
+        session, _ = trained(*overrides, "device.compile=true")
+    assert session.params.vector.equal(trained(*overrides)[0].params.vector)
 
 
 @pytest.mark.usefixtures("_captured")
