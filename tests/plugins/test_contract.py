@@ -41,6 +41,8 @@ IMAGES = [(1, 8, 8), (1, 28, 28), (3, 32, 32)]
 
 
 def made(kind: str, name: str) -> Any:
+    if name == "route":
+        pytest.skip("it consists of other rules, and is nothing without them")
     return plugins(kind)[name]()
 
 
@@ -109,9 +111,10 @@ def test_a_plugin_survives_the_configuration(kind: str, name: str) -> None:
     cfg = OmegaConf.structured(plugins(kind)[name])
     if any(OmegaConf.is_missing(cfg, key) for key in cfg):
         pytest.skip("it has a setting without a default, which a user must give")
+    wanted = made(kind, name)
     plugin = OmegaConf.to_object(cfg)
     assert isinstance(plugin, Plugin)
-    assert plugin == plugins(kind)[name]()
+    assert plugin == wanted
 
 
 @of("optimizer")

@@ -9,6 +9,8 @@ from torch import Tensor
 from experiments import DataSpec, Model, Network, Scope, lookup, register
 from experiments.plugin.rulepart import RulePart
 
+PRESETS = {"route": "muon_adamw"}  # of rules that are nothing by themselves
+
 
 def settings_for(kind: str, name: str) -> list[str]:
     """Return the settings of a run with an optimizer or a transform.
@@ -18,12 +20,13 @@ def settings_for(kind: str, name: str) -> list[str]:
     """
     plugin = lookup(kind, name)
     assert issubclass(plugin, RulePart)
-    chosen = [f"optimizer={name}"] if kind == "optimizer" else [f"transform=[{name}]"]
+    rule = f"optimizer={PRESETS.get(name, name)}"
+    chosen = rule if kind == "optimizer" else f"transform=[{name}]"
     model = (
         ["model=matrices"] if plugin.scope is Scope.tensor else ["model=mlp", "model.hidden=[6]"]
     )
     batch = ["batch_size=70"] if plugin.full_batch else []
-    return [*SMALL, *chosen, "optimizer.lr=0.01", *model, *batch]
+    return [*SMALL, chosen, "optimizer.lr=0.01", *model, *batch]
 
 
 def register_matrices() -> None:
