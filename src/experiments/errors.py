@@ -1,12 +1,10 @@
 """What can go wrong for a user, each with the exit status of the command that met it."""
 
 import difflib
-import errno
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-_STORAGE = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO")}
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 
 
@@ -62,18 +60,6 @@ class Interrupted(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")
         self.status = 128 + number
-
-
-def explained(error: Exception) -> Exception:
-    """Return an error of the system, whose cause the user can mend, as one that says so."""
-    text = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.errno in _STORAGE | {errno.EACCES, errno.EPERM}:
-        where = error.filename or "The run's folder"
-        kind = FullError if error.errno in _STORAGE else StorageError
-        return kind(f"{where} cannot be written: {error.strerror}.")
-    if is_out_of_memory(error):
-        return ExperimentError(f"Out of memory; a smaller batch_size needs less. ({text[:200]})")
-    return error
 
 
 def is_out_of_memory(error: Exception) -> bool:

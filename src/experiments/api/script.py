@@ -18,7 +18,8 @@ from experiments.api.trained import (
     of_single,
     without_folder,
 )
-from experiments.errors import ConfigError, explained, without_exit
+from experiments.errors import ConfigError, without_exit
+from experiments.plugin.failure import explained
 from experiments.process import secrecy
 from experiments.process.isolation import isolated
 from experiments.runs.folder import Folder

@@ -17,7 +17,8 @@ from hydra._internal.utils import get_args_parser
 from experiments.api import command as api
 from experiments.api.outcome import Multiple
 from experiments.cli import help
-from experiments.errors import ConfigError, ExperimentError, Interrupted, explained, without_exit
+from experiments.errors import ConfigError, ExperimentError, Interrupted, without_exit
+from experiments.plugin.failure import explained
 from experiments.process import secrecy, signals
 from experiments.process.secrecy import message
 

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset as Items
 from torch.utils.data import TensorDataset
 
 from experiments.errors import DataError
-from experiments.plugin import registry
+from experiments.plugin import failure, registry
 from experiments.plugin.kinds import Dataset
 from experiments.plugin.spec import DataSpec, Splits, Task
 
@@ -76,7 +76,7 @@ class Checked(Items[Any]):
         except DataError:
             raise
         except Exception as error:  # whatever a plugin raises
-            raise DataError(f"{told}: {type(error).__name__}: {error}.") from error
+            raise DataError(f"{told}: {failure.told(error)}.") from error
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise DataError(f"{told}: expected inputs and a target, found {_outline(item)}.")
         try:

@@ -14,8 +14,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.config import compose
-from experiments.errors import ConfigError, DivergedError, FullError, explained
+from experiments.errors import ConfigError, DivergedError, FullError
 from experiments.plugin import discovery
+from experiments.plugin.failure import explained
 from experiments.process import secrecy
 from experiments.process.isolation import isolated
 from experiments.runs.folder import Folder

@@ -9,7 +9,8 @@ from hydra.core.plugins import Plugins
 from omegaconf import open_dict, read_write
 
 from experiments.config import compose
-from experiments.errors import Interrupted, StorageError, explained
+from experiments.errors import Interrupted, StorageError
+from experiments.plugin.failure import explained
 from experiments.runs.folder import Folder
 from experiments.runs.journal import Journal
 from experiments.runs.provenance import Identity

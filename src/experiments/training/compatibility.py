@@ -6,7 +6,7 @@ from torch import Tensor
 
 from experiments.data.doubts import targets_of
 from experiments.errors import ConfigError, options
-from experiments.plugin import registry
+from experiments.plugin import failure, registry
 from experiments.plugin.bounds import LARGEST
 from experiments.plugin.kinds import Augment, Loss, Metric, Plugin
 from experiments.plugin.spec import DataSpec, Sampling, Splits, Task
@@ -83,7 +83,8 @@ def augmentations_for(experiment: Experiment, spec: DataSpec, loss: Loss) -> dic
             augment.check(spec)
         except ValueError as error:
             dataset = registry.name_of(type(experiment.dataset))
-            raise ConfigError(f"augment={name} does not fit dataset={dataset}: {error}.") from error
+            told = failure.reason(error)
+            raise ConfigError(f"augment={name} does not fit dataset={dataset}: {told}.") from error
     return experiment.augment
 
 

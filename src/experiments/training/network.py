@@ -6,7 +6,7 @@ from torch import nn
 from experiments.data.batches import Batches
 from experiments.data.seeds import default_stream
 from experiments.errors import ConfigError
-from experiments.plugin import registry
+from experiments.plugin import failure, registry
 from experiments.plugin.spec import DataSpec, MemoryFormat, Network, Precision
 from experiments.rules.layout import initial_tensors
 from experiments.rules.params import Params
@@ -20,7 +20,7 @@ def build_network(experiment: Experiment, spec: DataSpec) -> nn.Module | Network
         try:
             return experiment.model.build(spec)
         except ValueError as error:
-            raise ConfigError(f"{_pair(experiment)}: {error}.") from error
+            raise ConfigError(f"{_pair(experiment)}: {failure.reason(error)}.") from error
 
 
 def open_network(
@@ -45,7 +45,7 @@ def check_outputs(
         with torch.no_grad():
             outputs = model(params.tensors, inputs)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = failure.reason(error)
         raise ConfigError(
             f"{_pair(experiment)}: inputs of shape {list(inputs.shape)} do not fit: {reason}"
         ) from error

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from experiments.errors import DivergedError, explained, is_out_of_memory, without_exit
+from experiments.errors import DivergedError, is_out_of_memory, without_exit
 from experiments.plugin import registry
+from experiments.plugin.failure import explained
 from experiments.process import descriptors
 from experiments.runs import provenance
 from experiments.runs.checkpoints import Keeper

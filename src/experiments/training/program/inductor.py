@@ -1,17 +1,14 @@
 """Compile a function of tensors: trace it whole, and let inductor write its kernels."""
 
-import linecache
 import logging
-import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
-import experiments
 from experiments.errors import CaptureError
+from experiments.plugin.failure import place_of
 
 Flat = Callable[..., Sequence[Tensor]]
 
@@ -98,11 +95,6 @@ def _divided(graph: fx.GraphModule, count: int) -> tuple[fx.GraphModule, fx.Grap
 
 def _where(error: Exception) -> str:
     """Say which line of a plugin stands in the way, and what it does."""
-    own = Path(experiments.__file__).parent
-    torch_folder = Path(torch.__file__).parent
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        file = Path(frame.filename)
-        if not (file.is_relative_to(own) or file.is_relative_to(torch_folder)):
-            line = linecache.getline(frame.filename, frame.lineno or 0).strip()
-            return f"{file}:{frame.lineno} (`{line}`) depends on a tensor's values"
+    if place := place_of(error, anywhere=True):
+        return f"{place.file}:{place.number} (`{place.code}`) depends on a tensor's values"
     return f"{type(error).__name__}: {str(error).splitlines()[0]}"

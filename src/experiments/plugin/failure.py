@@ -1,0 +1,118 @@
+"""Errors that are raised in plugins: of which one they are, and where they come from."""
+
+import errno
+import linecache
+import os
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
+
+from experiments.errors import ExperimentError, FullError, StorageError, is_out_of_memory
+from experiments.plugin import registry
+from experiments.plugin.kinds import Plugin
+from experiments.text import shortened
+
+_STORAGE = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO")}
+_OWN = __name__.partition(".")[0]
+_SAID, _CODE = 200, 80  # characters of an error's text and of a line of code that are shown
+
+
+class Place(NamedTuple):
+    """A line that an error came through: `plugin` is such as "loss=mine", or empty if unknown."""
+
+    plugin: str
+    file: str
+    number: int
+    code: str
+
+    def __str__(self) -> str:
+        code = f": `{shortened(self.code, _CODE)}`" if self.code else ""
+        return f"{self.file}:{self.number}{code}"
+
+
+def explained(error: Exception) -> Exception:
+    """Return an error whose cause the user can mend, of the system or a plugin, as one that tells
+    it; any other as it is.
+    """
+    if isinstance(error, ExperimentError):
+        return error
+    if isinstance(error, OSError) and error.errno in _STORAGE | {errno.EACCES, errno.EPERM}:
+        where = error.filename or "The run's folder"
+        kind = FullError if error.errno in _STORAGE else StorageError
+        return kind(f"{where} cannot be written: {error.strerror}.")
+    if is_out_of_memory(error):
+        text = shortened(str(error), _SAID)
+        return ExperimentError(f"Out of memory; a smaller batch_size needs less. ({text})")
+    place = place_of(error)
+    return error if place is None else ExperimentError(f"{place.plugin or 'plugin'}: {told(error)}")
+
+
+def told(error: Exception) -> str:
+    """Return an error's type and text, and its place where that is in a plugin."""
+    said, place = shortened(str(error), _SAID), place_of(error)
+    return f"{type(error).__name__}{f': {said}' if said else ''}{f' ({place})' if place else ''}"
+
+
+def reason(error: Exception) -> str:
+    """Return what an error says; of one that a plugin did not raise on purpose also its place."""
+    place = place_of(error)
+    if place is None or place.code.startswith("raise"):
+        return shortened(str(error), _SAID) or type(error).__name__
+    return told(error)
+
+
+def place_of(error: BaseException, *, anywhere: bool = False) -> Place | None:
+    """Return the innermost line of a plugin's code that an error came through, or None.
+
+    It may be in a module that the plugin's package has beside it; with `anywhere` in any library
+    but torch where it is in none.
+    """
+    lines = list(traceback.walk_tb(error.__traceback__))[::-1]  # the innermost first
+    tops = {_top(cls.__module__) for cls in _names()} - {_OWN}
+    found = [place for place, (frame, _) in enumerate(lines) if _top(_module(frame)) in tops]
+    if anywhere and not found:
+        foreign = (n for n, (f, _) in enumerate(lines) if _top(_module(f)) not in {_OWN, "torch"})
+        found = [*foreign]
+    if not found:
+        return None
+    frame, number = lines[found[0]]
+    file = frame.f_code.co_filename
+    code = linecache.getline(file, number, frame.f_globals).strip()
+    return Place(_owner(frame for frame, _ in lines[found[0] :]), _shown(file), number, code)
+
+
+def _owner(frames: Iterator[FrameType]) -> str:
+    """Name the plugin whose code runs in a frame, or that has called it; the innermost first."""
+    names = _names()
+    for frame in frames:
+        if _top(_module(frame)) == _OWN:
+            break
+        if name := names.get(type(frame.f_locals.get("self"))):
+            return name
+        beside = [name for cls, name in names.items() if cls.__module__ == _module(frame)]
+        if len(beside) == 1:
+            return beside[0]
+    return ""
+
+
+def _names() -> dict[type, str]:
+    """Return what every registered class is called."""
+    every: dict[type[Plugin], str] = {}
+    for kind in registry.KINDS:
+        every |= {cls: f"{kind}={name}" for name, cls in registry.plugins(kind).items()}
+    return every
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _shown(file: str) -> str:
+    path = Path(file)
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else file
