@@ -8,7 +8,7 @@ from omegaconf import errors
 
 from experiments.config import texts, validation
 from experiments.errors import ConfigError, options
-from experiments.plugin import discovery, registry
+from experiments.plugin import discovery, failure, registry
 from experiments.text import shortened
 
 
@@ -30,7 +30,7 @@ def translated(error: BaseException) -> ConfigError:
         # Of some items omegaconf knows the last name only.
         lost = "." not in str(cause.full_key) and "." in setting.partition("=")[0]
         return ConfigError(f"{shortened(setting, 100)}: {told}" if lost else told)
-    return ConfigError(" ".join(str(error).split()))
+    return ConfigError(failure.reason(error))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, errors
 
 from experiments.config import folders
 from experiments.errors import options
-from experiments.plugin import bounds
+from experiments.plugin import bounds, failure
 from experiments.plugin.kinds import Plugin
 from experiments.settings import Experiment
 from experiments.text import shortened
@@ -35,8 +35,8 @@ def setting_problems(node: DictConfig, prefix: str = "") -> Iterator[str]:
             OmegaConf.to_object(node)
         except errors.OmegaConfBaseException:
             raise
-        except (ValueError, TypeError) as error:  # of the plugin's own __post_init__
-            yield f"{prefix.removesuffix('.')}: {error}"
+        except Exception as error:  # of the plugin's own __post_init__
+            yield f"{prefix.removesuffix('.')}: {failure.reason(error)}"
 
 
 def misfits(experiment: Experiment) -> Iterator[str]:

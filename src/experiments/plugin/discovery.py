@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from experiments.errors import ConfigError, without_exit
+from experiments.plugin import failure
 
 ENTRY_POINTS = "experiments.plugins"
 
@@ -27,20 +28,25 @@ def discover(root: Path, plugin_path: Iterable[str] = ()) -> None:
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     for file in _modules(root / "plugins"):
-        parts = file.relative_to(root).with_suffix("").parts
-        _attempt(file.stem, str(file), partial(importlib.import_module, ".".join(parts)))
+        module = ".".join(file.relative_to(root).with_suffix("").parts)
+        _attempt(file.stem, str(file), module, partial(importlib.import_module, module))
     for folder in (Path(given).expanduser().resolve() for given in plugin_path):
         if not folder.is_dir():
             raise ConfigError(f"plugin_path={folder} is no folder.")
         for file in _modules(folder):
-            _attempt(file.stem, str(file), partial(import_file, file))
+            _attempt(file.stem, str(file), module_name(file), partial(import_file, file))
     for entry in entry_points(group=ENTRY_POINTS):
-        _attempt(entry.name, f"the entry point {entry.value}", entry.load)
+        _attempt(entry.name, f"the entry point {entry.value}", entry.module, entry.load)
+
+
+def module_name(file: Path) -> str:
+    """Return what the module of a plugin's file from anywhere is called in every process."""
+    return f"experiments_plugin_{file.stem}_{zlib.crc32(str(file).encode()):08x}"
 
 
 def import_file(file: Path) -> None:
-    """Import one plugin file from anywhere, under a name that is the same in every process."""
-    name = f"experiments_plugin_{file.stem}_{zlib.crc32(str(file).encode()):08x}"
+    """Import one plugin file from anywhere."""
+    name = module_name(file)
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -58,12 +64,12 @@ def _modules(folder: Path) -> list[Path]:
     return [f for f in files if not any(part.startswith(("_", ".")) for part in f.parts[-2:])]
 
 
-def _attempt(name: str, where: str, load: Callable[[], object]) -> None:
+def _attempt(name: str, where: str, module: str, load: Callable[[], object]) -> None:
     try:
         with without_exit():
             load()
     except ConfigError:
         raise
     except Exception as error:  # whatever a user's file raises while it is imported
-        _broken[name] = f"{where} does not import: {type(error).__name__}: {error}"
+        _broken[name] = f"{where} does not import: {failure.told(error, module)}"
         warnings.warn(_broken[name], stacklevel=2)

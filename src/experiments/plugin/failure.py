@@ -15,11 +15,14 @@ from experiments.plugin.kinds import Plugin
 from experiments.text import shortened
 
 _STORAGE = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO")}
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
 _OWN = __name__.partition(".")[0]
+# In what torch says of `.item()`, an `if`, `tensor[mask]` and `.numpy()` within vmap.
+_VALUES = ("calling .item()", "data-dependent control flow", "dynamic shape", "have storage")
 _SAID, _CODE = 200, 80  # characters of an error's text and of a line of code that are shown
 
 
-class Place(NamedTuple):
+class Origin(NamedTuple):
     """A line that an error came through: `plugin` is such as "loss=mine", or empty if unknown."""
 
     plugin: str
@@ -38,39 +41,55 @@ def explained(error: Exception) -> Exception:
     """
     if isinstance(error, ExperimentError):
         return error
-    if isinstance(error, OSError) and error.errno in _STORAGE | {errno.EACCES, errno.EPERM}:
+    place = place_of(error)
+    if isinstance(error, OSError) and error.errno in _STORAGE | (set() if place else _FORBIDDEN):
         where = error.filename or "The run's folder"
         kind = FullError if error.errno in _STORAGE else StorageError
         return kind(f"{where} cannot be written: {error.strerror}.")
     if is_out_of_memory(error):
         text = shortened(str(error), _SAID)
         return ExperimentError(f"Out of memory; a smaller batch_size needs less. ({text})")
-    place = place_of(error)
     return error if place is None else ExperimentError(f"{place.plugin or 'plugin'}: {told(error)}")
 
 
-def told(error: Exception) -> str:
-    """Return an error's type and text, and its place where that is in a plugin."""
-    said, place = shortened(str(error), _SAID), place_of(error)
+def told(error: BaseException, module: str = "") -> str:
+    """Return an error's type and text, and its place where that is in a plugin, or in `module`."""
+    said, place = shortened(str(error), _SAID), place_of(error, module)
     return f"{type(error).__name__}{f': {said}' if said else ''}{f' ({place})' if place else ''}"
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Return what an error says; of one that a plugin did not raise on purpose also its place."""
     place = place_of(error)
     if place is None or place.code.startswith("raise"):
-        return shortened(str(error), _SAID) or type(error).__name__
+        return shortened(str(error)) or type(error).__name__
     return told(error)
 
 
-def place_of(error: BaseException, *, anywhere: bool = False) -> Place | None:
+def lane_obstacle(error: BaseException) -> str | None:
+    """Say which plugin's line cannot be done in lanes; None where an error is of no such line."""
+    valued = needs_values(error)
+    place = place_of(error, anywhere=valued)
+    if place is None:
+        return None
+    said = f"{type(error).__name__}: {shortened(str(error), _SAID)}"
+    cause = "it needs a tensor's value" if valued else said
+    return f"{place.plugin or place.file} cannot train in lanes: {cause} ({place})"
+
+
+def needs_values(error: BaseException) -> bool:
+    """Say whether an error is of a tensor's values being asked for where it stands for lanes'."""
+    return isinstance(error, RuntimeError) and any(part in str(error) for part in _VALUES)
+
+
+def place_of(error: BaseException, module: str = "", *, anywhere: bool = False) -> Origin | None:
     """Return the innermost line of a plugin's code that an error came through, or None.
 
-    It may be in a module that the plugin's package has beside it; with `anywhere` in any library
-    but torch where it is in none.
+    The line may be of what the plugin's package has beside it, or of the package of `module`; with
+    `anywhere` of any library but torch, where it is of none of these.
     """
     lines = list(traceback.walk_tb(error.__traceback__))[::-1]  # the innermost first
-    tops = {_top(cls.__module__) for cls in _names()} - {_OWN}
+    tops = {_top(name) for name in (module, *(cls.__module__ for cls in _names()))} - {_OWN, ""}
     found = [place for place, (frame, _) in enumerate(lines) if _top(_module(frame)) in tops]
     if anywhere and not found:
         foreign = (n for n, (f, _) in enumerate(lines) if _top(_module(f)) not in {_OWN, "torch"})
@@ -80,7 +99,7 @@ def place_of(error: BaseException, *, anywhere: bool = False) -> Place | None:
     frame, number = lines[found[0]]
     file = frame.f_code.co_filename
     code = linecache.getline(file, number, frame.f_globals).strip()
-    return Place(_owner(frame for frame, _ in lines[found[0] :]), _shown(file), number, code)
+    return Origin(_owner(frame for frame, _ in lines[found[0] :]), _shown(file), number, code)
 
 
 def _owner(frames: Iterator[FrameType]) -> str:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from experiments.errors import ConfigError, without_exit
-from experiments.plugin import bounds
+from experiments.plugin import bounds, failure
 from experiments.plugin.kinds import Plugin
 from experiments.settings import Experiment, Vary
 
@@ -197,4 +197,4 @@ def _changed(owner: Any, path: Sequence[str], number: float, key: str) -> Any:
         with without_exit():
             return dataclasses.replace(owner, **{name: value})
     except Exception as error:  # of the plugin's own __post_init__, whatever it is
-        raise ConfigError(f"{key.rpartition('.')[0]}: {error}") from error
+        raise ConfigError(f"{key.rpartition('.')[0]}: {failure.reason(error)}") from error

@@ -13,6 +13,7 @@ import torch
 
 from experiments.errors import ConfigError, is_out_of_memory, without_exit
 from experiments.plugin import registry, rulepart
+from experiments.plugin.failure import explained, lane_obstacle, told
 from experiments.plugin.spec import Precision
 from experiments.process import memory
 from experiments.process.isolation import isolated
@@ -60,7 +61,11 @@ def choose(experiments: Sequence[Experiment], most: int) -> Choice:
         started = time.perf_counter()
         single = prepare(experiments[0])
         overhead = time.perf_counter() - started  # of each run that goes alone
-        alone, overhead = _seconds(single), overhead / single.total_steps  # seconds of a step
+        try:
+            alone = _seconds(single)
+        except Exception as error:  # which the first run is told, too
+            return Choice(1, f"the first fails: {explained(error)}")
+        overhead /= single.total_steps  # seconds of a step
         room = _SHARE * len(experiments) * single.total_steps * (alone + overhead)
         most = min(most, len(experiments))
         best, fastest = 1, alone + overhead
@@ -171,6 +176,5 @@ def _wait(device: torch.device) -> None:
 def _cause(experiment: Experiment, error: Exception) -> str:
     if isinstance(error, ConfigError):
         return str(error)
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     model = registry.name_of(type(experiment.model))
-    return f"model={model} cannot train in lanes: {first[:160]}"
+    return lane_obstacle(error) or f"model={model} cannot train in lanes: {told(error)}"

@@ -15,8 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.config import compose
 from experiments.errors import ConfigError, DivergedError, FullError
-from experiments.plugin import discovery
-from experiments.plugin.failure import explained
+from experiments.plugin import discovery, failure
 from experiments.process import secrecy
 from experiments.process.isolation import isolated
 from experiments.runs.folder import Folder
@@ -145,7 +144,7 @@ class Task:
         """Say in one line how a job went."""
         name = self.name_of(number, overrides)
         if isinstance(outcome, Exception) and not isinstance(outcome, DivergedError):
-            outcome = explained(outcome)
+            outcome = failure.explained(outcome)
             self.failures[number] = f"{name}: {str(outcome) or type(outcome).__name__}"
             self.full.extend([outcome] if isinstance(outcome, FullError) else [])
         console.outcome(f"#{number} {name}", outcome, seconds)

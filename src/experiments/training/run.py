@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from experiments.errors import DivergedError, is_out_of_memory, without_exit
+from experiments.errors import DivergedError, without_exit
 from experiments.plugin import registry
 from experiments.plugin.failure import explained
 from experiments.process import descriptors
@@ -22,6 +22,7 @@ from experiments.settings import Experiment
 from experiments.training import announcement, discontinuity, divergence, handover, lanes
 from experiments.training.group import Ended, Lane
 from experiments.training.record import Record
+from experiments.training.restart import restart
 from experiments.training.resume import Earlier
 from experiments.training.session import Session, prepare
 from experiments.training.train import Training
@@ -131,20 +132,13 @@ class _Execution:
         if len(left) == 1:
             yield left[0], self._failed(left[0], stopped)
             return
-        parts = [left[: len(left) // 2], left[len(left) // 2 :]]
-        if is_out_of_memory(stopped):
-            log.warning("%d lanes are too many for the memory: half of them go first.", len(left))
-        elif training is None:
-            known = lanes.obstacles([run.experiment for run in left])
-            for place, own in known.items():
-                yield left[place], self._failed(left[place], own)
-            if known:
-                parts = [[run for place, run in enumerate(left) if place not in known]]
-        else:
-            log.warning("%d runs were stopped, and begin again in halves: %s", len(left), stopped)
+        experiments = [run.experiment for run in left]
+        parts, failed = restart(experiments, stopped, begun=training is not None)
+        for place, own in failed.items():
+            yield left[place], self._failed(left[place], own)
         for part in parts:
             if part:
-                yield from self._train(part)
+                yield from self._train([left[place] for place in part])
 
     def _prepared(self, runs: Sequence[Run], single: Session) -> Training:
         """Prepare runs; those that begin again compare what they repeat with their journals."""
