@@ -12,7 +12,7 @@ from experiments.plugin import discovery, failure, registry
 from experiments.text import shortened
 
 
-def translated(error: BaseException) -> ConfigError:
+def translated(error: Exception) -> ConfigError:
     """Return Hydra's or omegaconf's error as one line: key, value, allowed, nearest."""
     if isinstance(error, MissingConfigException):
         return ConfigError(_no_such_option(error))
@@ -22,7 +22,8 @@ def translated(error: BaseException) -> ConfigError:
         line, typed = shortened(error.override, 100), texts.pasted(error.override)
         hint = f"as one text it is {typed}" if typed else "texts are in quotes, key='value'"
         return ConfigError(f"'{line}' is no setting of the form key=value; {hint}")
-    cause, setting = error, str(error).partition("Error merging override ")[2]
+    cause: BaseException = error
+    setting = str(error).partition("Error merging override ")[2]
     while cause.__cause__ is not None:
         cause = cause.__cause__
     if isinstance(cause, errors.OmegaConfBaseException) and cause.full_key:
@@ -30,7 +31,7 @@ def translated(error: BaseException) -> ConfigError:
         # Of some items omegaconf knows the last name only.
         lost = "." not in str(cause.full_key) and "." in setting.partition("=")[0]
         return ConfigError(f"{shortened(setting, 100)}: {told}" if lost else told)
-    return ConfigError(failure.reason(error))
+    return ConfigError(" ".join(str(failure.explained(error)).split()))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Errors that are raised in plugins: of which one they are, and where they come from."""
+"""What plugins do wrong: which one it was, where an error of it comes from, what it returned."""
 
 import errno
 import linecache
@@ -7,9 +7,15 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
-from experiments.errors import ExperimentError, FullError, StorageError, is_out_of_memory
+from experiments.errors import (
+    ConfigError,
+    ExperimentError,
+    FullError,
+    StorageError,
+    is_out_of_memory,
+)
 from experiments.plugin import registry
 from experiments.plugin.kinds import Plugin
 from experiments.text import shortened
@@ -64,6 +70,26 @@ def reason(error: BaseException) -> str:
     if place is None or place.code.startswith("raise"):
         return shortened(str(error)) or type(error).__name__
     return told(error)
+
+
+def refuse(plugin: Plugin, method: str, wanted: str, found: str) -> NoReturn:
+    """Raise ConfigError that says what was wanted of a plugin's method, and what came."""
+    cls = type(plugin)
+    told = f"{_names().get(cls, cls.__name__)} ({_shown(registry.source(cls))})"
+    raise ConfigError(f"{told}: expected of {method}() {wanted}, found {found}.")
+
+
+def outline(value: Any) -> str:
+    """Say in some words what a value is, a tensor by its shape and dtype."""
+    kind = type(value).__name__
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        dtype = str(value.dtype).removeprefix("torch.")
+        return f"a {kind.lower()} of shape {[*value.shape]} and dtype {dtype}"
+    if isinstance(value, tuple | list | dict):
+        return f"a {kind} of {len(value)}"
+    if value is None or isinstance(value, bool | int | float | str):
+        return shortened(repr(value), _CODE)
+    return f"a {kind}"
 
 
 def lane_obstacle(error: BaseException) -> str | None:

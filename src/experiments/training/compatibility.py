@@ -1,6 +1,7 @@
 """What of an experiment fits its data: loss, metrics and augmentations, or why it does not."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -15,8 +16,10 @@ from experiments.settings import Experiment
 
 def loss_for(experiment: Experiment, spec: DataSpec) -> Loss:
     """Return the loss for the task of the data; raise ConfigError where it is of another."""
-    loss = experiment.loss.fit(spec)
-    if spec.task not in loss.tasks:
+    loss: Any = experiment.loss.fit(spec)
+    if not isinstance(loss, Loss):
+        failure.refuse(experiment.loss, "fit", "a loss", failure.outline(loss))
+    if spec.task not in _tasks(loss):
         raise ConfigError(_misfit("loss", loss, experiment, spec.task))
     return loss
 
@@ -24,7 +27,7 @@ def loss_for(experiment: Experiment, spec: DataSpec) -> Loss:
 def metrics_for(experiment: Experiment, spec: DataSpec) -> dict[str, Metric]:
     """Return the metrics asked for, or the task's usual ones; raise ConfigError for others'."""
     for metric in experiment.metric.values():
-        if spec.task not in metric.tasks:
+        if spec.task not in _tasks(metric):
             raise ConfigError(_misfit("metric", metric, experiment, spec.task))
     usual = {
         name: cls()
@@ -32,6 +35,14 @@ def metrics_for(experiment: Experiment, spec: DataSpec) -> dict[str, Metric]:
         if issubclass(cls, Metric) and cls.default and spec.task in cls.tasks
     }
     return experiment.metric or usual
+
+
+def _tasks(plugin: Loss | Metric) -> frozenset[Task]:
+    tasks: frozenset[Task] | None = getattr(plugin, "tasks", None)
+    if tasks is None:
+        name = f"{registry.kind_of(type(plugin))}={registry.name_of(type(plugin))}"
+        raise ConfigError(f"{name}: its class does not say for what it is: tasks = frozenset(Task)")
+    return tasks
 
 
 def _misfit(kind: str, plugin: Plugin, experiment: Experiment, task: Task) -> str:

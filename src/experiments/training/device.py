@@ -1,8 +1,11 @@
 """The device of a run, and whether it can compute as it is asked to."""
 
+from typing import Any
+
 import torch
 
 from experiments.errors import ConfigError
+from experiments.plugin import failure
 from experiments.plugin.kinds import Device
 from experiments.plugin.spec import Precision
 from experiments.process import memory
@@ -13,7 +16,9 @@ def open_device(plugin: Device) -> torch.device:
 
     Raises ConfigError where the device cannot compute so.
     """
-    device = plugin.find()
+    device: Any = plugin.find()
+    if not isinstance(device, torch.device):
+        failure.refuse(plugin, "find", "a torch.device", failure.outline(device))
     _check(plugin, device)
     torch.set_float32_matmul_precision("high" if plugin.precision is Precision.tf32 else "highest")
     if plugin.deterministic != torch.are_deterministic_algorithms_enabled():

@@ -1,12 +1,16 @@
 """A model's network, taken apart into its parameters and the function of them, if it fits."""
 
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from experiments.data.batches import Batches
 from experiments.data.seeds import default_stream
 from experiments.errors import ConfigError
 from experiments.plugin import failure, registry
+from experiments.plugin.failure import outline
 from experiments.plugin.spec import DataSpec, MemoryFormat, Network, Precision
 from experiments.rules.layout import initial_tensors
 from experiments.rules.params import Params
@@ -18,9 +22,30 @@ def build_network(experiment: Experiment, spec: DataSpec) -> nn.Module | Network
     """Return the model's network with the parameters that the seed gives it."""
     with default_stream(experiment.seed, "init"):
         try:
-            return experiment.model.build(spec)
+            network: Any = experiment.model.build(spec)
         except ValueError as error:
             raise ConfigError(f"{_pair(experiment)}: {failure.reason(error)}.") from error
+    wanted, found = _mistake(network)
+    if wanted:
+        failure.refuse(experiment.model, "build", wanted, found)
+    built: nn.Module | Network = network
+    return built
+
+
+def _mistake(network: Any) -> tuple[str, str]:
+    """Say what was wanted of a network, and what was found instead; nothing where it is one."""
+    if not isinstance(network, nn.Module | Network):
+        return "an nn.Module or a Network", outline(network)
+    if isinstance(network, Network) and not callable(network.forward):
+        return "a Network with a function", outline(network.forward)
+    tensors: Any = initial_tensors(network)
+    if not isinstance(tensors, dict) or not tensors:
+        return "parameters to train, tensors by name", outline(tensors)
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, Tensor) or is_lazy(tensor):
+            found = "one whose shape is not known yet" if is_lazy(tensor) else outline(tensor)
+            return f"a tensor as parameter '{name}'", found
+    return "", ""
 
 
 def open_network(
@@ -36,14 +61,12 @@ def open_network(
 
 
 def check_outputs(
-    experiment: Experiment, spec: DataSpec, model: Forward, params: Params, train: Batches
-) -> None:
-    """Compute the outputs of two items; raise ConfigError where these or the inputs do not fit."""
-    inputs, _ = train.first(2)
+    experiment: Experiment, spec: DataSpec, model: Forward, params: Params, inputs: Tensor
+) -> Tensor:
+    """Return the outputs of some items; raise ConfigError where these or the inputs do not fit."""
     model.train(False)
     try:
-        with torch.no_grad():
-            outputs = model(params.tensors, inputs)
+        outputs: Any = model(params.tensors, inputs)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         reason = failure.reason(error)
         raise ConfigError(
@@ -52,10 +75,16 @@ def check_outputs(
     finally:
         model.train()
     expected = [len(inputs), spec.outputs]
+    if not isinstance(outputs, Tensor):
+        told = f"expected outputs of shape {expected}, found {outline(outputs)}"
+        raise ConfigError(f"{_pair(experiment)}: {told}.")
     if list(outputs.shape) != expected:
         raise ConfigError(
             f"{_pair(experiment)}: outputs of shape {list(outputs.shape)} must be {expected}."
         )
+    if not outputs.requires_grad:
+        raise ConfigError(f"{_pair(experiment)}: no parameter of it decides its outputs.")
+    return outputs.detach()
 
 
 def check_last_batch(

@@ -26,10 +26,10 @@ from experiments.rules.chain import Memory
 from experiments.rules.params import Params
 from experiments.rules.rule import Rule
 from experiments.settings import Experiment, TrackingMode
-from experiments.training import compatibility
+from experiments.training import compatibility, contract
 from experiments.training.device import open_device
 from experiments.training.forward import Forward
-from experiments.training.network import check_last_batch, check_outputs, open_network
+from experiments.training.network import check_last_batch, open_network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,11 +113,14 @@ def prepare(experiment: Experiment) -> Session:
     monitor, higher_is_better = compatibility.monitored(
         experiment.monitor, metrics, batches["val"].size
     )
-    check_outputs(experiment, splits.spec, model, params, batches["train"])
-
-    steps = _counted(experiment, batches["train"])
+    train = batches["train"]
+    contract.check_returns(
+        experiment, splits.spec, train, params, model, loss=loss_fn, metrics=metrics
+    )
+    steps = _counted(experiment, train)
+    contract.check_schedules(experiment, **steps)
     if steps["total_steps"] >= steps["steps_per_epoch"] or experiment.batch_size == 1:
-        check_last_batch(experiment, model, params, batches["train"])
+        check_last_batch(experiment, model, params, train)
     rule = rule_for([experiment], params, **steps)
     return Session(
         experiments=(experiment,),
