@@ -15,12 +15,7 @@ from experiments.data.preprocessing import Preprocessing
 from experiments.data.seeds import derive
 from experiments.errors import ConfigError
 from experiments.plugin.kinds import Augment, Metric
-from experiments.plugin.spec import (
-    Precision,
-    Splits,
-    Tensors,
-    Unit,
-)
+from experiments.plugin.spec import Precision, Splits, Tensors, Unit
 from experiments.rules.axis import Axis
 from experiments.rules.chain import Memory
 from experiments.rules.params import Params
