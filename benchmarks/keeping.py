@@ -13,20 +13,16 @@ from statistics import median
 
 import torch
 
-from benchmarks.race import CHECKOUT
+from benchmarks import ours
 from benchmarks.whole_runner import training_of
 from experiments import tensorfile
-from experiments.config import compose
-from experiments.plugin import discovery
 from experiments.runs import checkpoints
 from experiments.runs.checkpoints import Keeper
 from experiments.runs.journal import Journal
 from experiments.runs.tracker import InMemory
-from experiments.sweeps import plan
 from experiments.training import checkpoint, engine
 from experiments.training.checkpoint import Point
 from experiments.training.loop import Step
-from experiments.training.session import Session, prepare
 
 _TURN = 250  # steps
 MODELS = {"linear": ["model=linear"], "mlp": ["model=mlp", "optimizer=adam"]}
@@ -38,8 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.keeping", description=__doc__)
     parser.add_argument("--turns", type=int, default=100, help="of 250 steps each")
     turns = parser.parse_args().turns
-    discovery.discover(CHECKOUT)
-    compose.publish(CHECKOUT, "benchmark")
+    ours.publish()
     torch.set_num_threads(1)
     print("| steps of | without, us | more with, us | share |\n| --- | ---: | ---: | ---: |")
     for name, settings in MODELS.items():
@@ -60,7 +55,7 @@ def _step(settings: list[str], turns: int) -> tuple[float, float]:
 
 
 def _taking(settings: list[str], folder: Path | None) -> Callable[[], None]:
-    session = _session(*settings, f"output={folder}")
+    session = ours.session(*settings, f"output={folder}")
     training = training_of(session, Journal(folder) if folder else InMemory())
     steps = engine.steps(session)
 
@@ -78,7 +73,8 @@ def _timed(take: Callable[[], None]) -> float:
 
 
 def _checkpoint(width: int) -> Iterator[str]:
-    session = _session("model=mlp", f"model.hidden=[{width},{width}]", "optimizer=adam", "output=.")
+    hidden = f"model.hidden=[{width},{width}]"
+    session = ours.session("model=mlp", hidden, "optimizer=adam", "output=.")
     step: Step = next(engine.steps(session))
     point = Point(step, [step.losses], {"params": session.params.vector.clone()}, 0.0)
     waits, writes, loads = [], [], []
@@ -98,12 +94,6 @@ def _checkpoint(width: int) -> Iterator[str]:
         yield f"{path.stat().st_size / 1e6:.1f}"
     for seconds in (waits, writes, loads):
         yield f"{median(seconds) * 1e3:.1f}"
-
-
-def _session(*settings: str) -> Session:
-    general = ["device=cpu", "device.threads=1", "epochs=1000000", "evaluate.every=1000000"]
-    asked = plan.plan(CHECKOUT, "config", [*general, *settings], multirun=False)
-    return prepare(asked.experiment)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ within a round.
 """
 
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Collection, Mapping, Sequence
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from statistics import median
 
-from benchmarks import contenders, machine, markdown, race
+from benchmarks import contenders, machine, markdown, race, rounds
+from benchmarks.options import some_of
 from benchmarks.race import Race, Timing
 from benchmarks.work import WORKS
 
@@ -71,7 +72,7 @@ def _row(name: str, entry: Race, timings: Mapping[str, Timing], ours: Sequence[s
 
 
 def _ratios(timing: Timing, other: Timing) -> list[float]:
-    return [a / b for a, b in zip(timing.steps, other.steps, strict=True)]
+    return rounds.ratios(timing.steps, other.steps)
 
 
 def _options() -> Namespace:
@@ -80,8 +81,8 @@ def _options() -> Namespace:
     add = parser.add_argument
     add("--root", type=Path, required=True, help="the folder of FashionMNIST/raw")
     add("--threads", type=_counts, default=[1], metavar="1,2")
-    add("--works", type=_some_of(WORKS), default=list(WORKS), metavar=",".join(WORKS))
-    add("--contenders", type=_some_of(names), default=names, metavar="A,B", help=", ".join(names))
+    add("--works", type=some_of(WORKS), default=list(WORKS), metavar=",".join(WORKS))
+    add("--contenders", type=some_of(names), default=names, metavar="A,B", help=", ".join(names))
     add("--repeats", type=int, default=9, help="rounds that count")
     add("--write", type=Path, metavar="FILE", help="put the tables between its steps marks")
     return parser.parse_args()
@@ -89,17 +90,6 @@ def _options() -> Namespace:
 
 def _counts(text: str) -> list[int]:
     return [int(count) for count in text.split(",")]
-
-
-def _some_of(allowed: Collection[str]) -> Callable[[str], list[str]]:
-    def parse(text: str) -> list[str]:
-        names = text.split(",")
-        for name in names:
-            if name not in allowed:
-                raise ArgumentTypeError(f"{name}: expected some of {', '.join(allowed)}")
-        return names
-
-    return parse
 
 
 if __name__ == "__main__":

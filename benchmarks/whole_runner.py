@@ -5,11 +5,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import ours
 from benchmarks.data import Data
 from benchmarks.race import CHECKOUT
 from benchmarks.work import Take, Work
-from experiments.config import compose
-from experiments.plugin import discovery
 from experiments.runs.checkpoints import Keeper
 from experiments.runs.journal import Journal
 from experiments.runs.tracker import Tracker
@@ -33,8 +32,7 @@ def training_of(session: Session, tracker: Tracker) -> Training:
 def take(work: Work, data: Data, more: Sequence[str] = ()) -> Take:
     """Return the function that takes n steps, with further settings."""
     folder = tempfile.mkdtemp()
-    discovery.discover(CHECKOUT)
-    compose.publish(CHECKOUT, "benchmark")
+    ours.publish()
     settings = [
         "dataset=fashion_mnist",
         f"dataset.root={data.root.resolve()}",
