@@ -127,7 +127,7 @@ def _options(known: Collection[str]) -> Namespace:
     add("--rules", type=some_of(known), default=list(known), metavar="A,B", help=", ".join(known))
     add("--size", choices=SCALES, default="0.1M")
     add("--settings", nargs="*", default=[], help="of all, as batch_size=128")
-    add("--rounds", type=count, default=15)
+    add("--rounds", type=count, default=25)
     add("--turn", type=float, default=0.05, help="seconds of a turn, of at least one step")
     add("--threads", type=count, default=1)
     add("--write", type=Path, metavar="FILE", help="put the table between its rules marks")
