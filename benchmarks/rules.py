@@ -97,7 +97,9 @@ def _enter(
     state = sum(t.nbytes for memory in session.state.values() for t in memory.values())
     entered.takes[name] = take
     entered.state[name] = state / vector.numel()
-    entered.memory[name] = 2 * vector.nbytes + state + allocations.peak(take)
+    grads = session.params.grads  # of a large model none between steps
+    kept = vector.nbytes + state + (grads.nbytes if isinstance(grads, torch.Tensor) else 0)
+    entered.memory[name] = kept + allocations.peak(take)
     for kind, known in PEERS.items():
         if peer := known.get(name):
             try:

@@ -47,7 +47,7 @@ class Scale:
         network = session.experiment.model.build(session.splits.spec)
         if not isinstance(network, nn.Module):
             network = _mlp([session.splits.spec.features, *self.hidden, 10])
-        last = session.params.channels_last
+        last = session.params.layout.channels_last
         return network.to(memory_format=torch.channels_last) if last else network
 
 
