@@ -190,9 +190,9 @@ def test_without_a_compiler_rules_go_operation_by_operation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    compiler.compiled.cache_clear()
+    compiler.machine_code.cache_clear()
     check(lookup("optimizer", "adam")(), {}, torch.float32, kernel=False)  # type: ignore[arg-type]
-    compiler.compiled.cache_clear()
+    compiler.machine_code.cache_clear()
 
 
 def test_threads_share_a_block(monkeypatch: pytest.MonkeyPatch) -> None:

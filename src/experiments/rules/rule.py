@@ -48,9 +48,8 @@ class Rule:
         device = params.vector.device
         self._scaled, self._axis = scaled, params.axis
         self._chain = Chain(optimizers, transforms, params.layout)
-        plugins = self._chain.plugins
         # Of every optimizer and transform: 0-d, in lanes [K].
-        self.numbers = {name: numbers(own, device) for name, own in plugins.items()}
+        self.numbers = {name: numbers(own, device) for name, own in self._chain.plugins.items()}
         self.numbers[OPTIMIZER] = numbers(optimizers, device)
         timetable = Timetable(
             self.numbers[OPTIMIZER],
@@ -60,12 +59,7 @@ class Rule:
         )
         # Gives step t as a 0-d tensor, and every scheduled number at it: 0-d, in lanes [K].
         self.clock: Callable[[int], tuple[Tensor, Tensors]] = timetable.at
-        # Of the noise of each plugin that needs more than the gradient.
-        self._keys = {
-            name: self._axis.of_rows(torch.tensor([(s + n * _STRIDE) % 2**63 for s in seeds]))
-            for n, (name, own) in enumerate(plugins.items(), start=1)
-            if own[0].needs
-        }
+        self._keys = self._keys_of(seeds)
         self._draws, self._is_bound = False, False
         # Tried at the first step.
         self._kernel: Kernel | None = None
@@ -128,6 +122,14 @@ class Rule:
             return kernel.step(state, self._values(scheduled), time), state
         change, state = self.step(params.gradient, params.vector, state, t, loss, evaluations)
         return Change(params.vector, change), state
+
+    def _keys_of(self, seeds: Sequence[int]) -> Tensors:
+        """Return the keys of the noise of each plugin that needs more than the gradient."""
+        return {
+            name: self._axis.of_rows(torch.tensor([(s + n * _STRIDE) % 2**63 for s in seeds]))
+            for n, (name, own) in enumerate(self._chain.plugins.items(), start=1)
+            if own[0].needs
+        }
 
     def _kernel_for(self, params: Params, state: Memory, t: int) -> Kernel | None:
         """Return the rule as a kernel where the model is large and the rule elementwise."""

@@ -57,7 +57,7 @@ return sum;
 _SECONDS = 30.0  # that the compiler may take
 
 
-def source(formula: Formula, inputs: int, scalars: int, dtype: torch.dtype) -> str:
+def c_code(formula: Formula, inputs: int, scalars: int, dtype: torch.dtype) -> str:
     """Return the C code of a loop over numbers of a dtype, which is float32 or float64."""
     change, *after = formula.results
     made = [*formula.scalars.items(), *formula.expressions.items()]
@@ -78,7 +78,7 @@ def source(formula: Formula, inputs: int, scalars: int, dtype: torch.dtype) -> s
 
 
 @cache
-def compiled(code: str) -> Compiled | None:
+def machine_code(code: str) -> Compiled | None:
     """Return the compiled function of C code, or None where there is no compiler for it."""
     program = shutil.which("cc")
     if program is None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from experiments.plugin.spec import Tensors
 from experiments.rules.chain import Chain, Memory
 from experiments.rules.change import Change
-from experiments.rules.kernel.compiler import Compiled, compiled, source
+from experiments.rules.kernel.compiler import Compiled, c_code, machine_code
 from experiments.rules.kernel.trace import UnfitError, traced
 from experiments.rules.params import Params, gradient_of
 
@@ -48,7 +48,7 @@ def kernel_of(
         log.debug("The rule goes operation by operation: %s.", error)
         return None
     count = len(_scalars(numbers, time))
-    function = compiled(source(formula, len(vectors), count, param.dtype))
+    function = machine_code(c_code(formula, len(vectors), count, param.dtype))
     if function is None:
         return None
     kernel = Kernel(function, params)
