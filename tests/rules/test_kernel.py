@@ -45,7 +45,8 @@ def trained(
     """Take some steps along gradients of every size, with a parameter that has none."""
     params = params_of(dtype)
     made = rule_of(params, rule, transforms)
-    made._has_no_kernel = not kernel
+    if not kernel:
+        made._fused = None
     state, norms = made.init(params.vector), []
     for t in range(1, 6):
         for n, (name, leaf) in enumerate(params.tensors.items()):
@@ -58,7 +59,7 @@ def trained(
                 part.sub_(step)
             params.grads.zero_()
         norms.append(change.norm())
-    return params, state, norms, made._kernel is not None
+    return params, state, norms, made._fused is not None and made._fused._kernel is not None
 
 
 def check(
@@ -181,9 +182,15 @@ def test_random_numbers_are_drawn_anew_at_each_step() -> None:
     assert len({norm.item() for norm in norms}) == len(norms)
 
 
-def test_a_whole_norm_before_the_rule_is_found() -> None:
-    transforms = {"clip_norm": lookup("transform", "clip_norm")()}
-    check(lookup("optimizer", "adam")(), transforms, torch.float32, kernel=False)  # type: ignore[arg-type]
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_rule_goes_in_one_pass_behind_a_norm_of_everything(dtype: torch.dtype) -> None:
+    names = ("clip_norm", "weight_decay", "ema")
+    transforms = {name: lookup("transform", name)() for name in names}
+    check(lookup("optimizer", "adam")(), transforms, dtype, kernel=True)  # type: ignore[arg-type]
+
+
+def test_what_comes_behind_a_rule_of_the_whole_goes_with_it() -> None:
+    check(lookup("optimizer", "prodigy")(), {}, torch.float64, kernel=False)  # type: ignore[arg-type]
 
 
 def test_without_a_compiler_rules_go_operation_by_operation(

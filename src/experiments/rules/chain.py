@@ -1,6 +1,7 @@
 """The arithmetic of a step: transforms around the rules of the routes, each at its place."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -13,6 +14,8 @@ from experiments.rules.part import Part
 from experiments.rules.routes import OPTIMIZER, numbers_of, routes_of
 
 Memory = dict[str, State]
+Numbers = dict[str, Tensors]
+Stepped = tuple[Tensor, Memory]
 
 _PLACES = ("on_batch", "on_gradient", "on_step", "on_params")  # of transforms
 
@@ -43,54 +46,60 @@ class Chain:
             place: [name for name in transforms if self.parts[name].has(place)] for place in _PLACES
         }
 
+    @property
+    def behind(self) -> list[str]:
+        """The names of the rules, and of the transforms at later places."""
+        later = {*self._at["on_step"], *self._at["on_params"]}
+        return [*self._rules, *(name for name in self.parts if name in later)]
+
     def init(self, vector: Tensor) -> Memory:
         """Return the memory of every rule and transform before the first step."""
         return {name: _kept(part.init(vector), vector) for name, part in self.parts.items()}
 
-    def step(
-        self,
-        numbers: dict[str, Tensors],
-        grad: Tensor,
-        param: Tensor,
-        state: Memory,
-        keys: Tensors,
-        loss: Tensor | None,
-        time: Tensor,
-        t: int = 0,
-        evaluations: Evaluations | None = None,
-    ) -> tuple[Tensor, Memory]:
+    def step(self, numbers: Numbers, grad: Tensor, param: Tensor, *more: Any) -> Stepped:
         """Return the change of all parameters [P], and the next memory.
 
-        Plugins that look again at a batch need their `keys` of noise, its loss and evaluations.
+        Beside numbers, gradient and parameters it takes the memory, the keys of noise and the loss
+        (none, but for plugins that look again), the step as a tensor and as a number, and how to
+        look at the batch again.
         """
-        moment = None
-        if evaluations is not None and loss is not None:
-            moment = Moment(t, time, loss, evaluations)
-        numbers = numbers | {name: numbers_of(name, numbers) for name in self._rules}
-        after = dict(state)
+        calls = self._calls(numbers, *more)
+        return self._back(calls, self._front(calls, grad, param), param), calls.memory
 
-        def call(name: str, method: str, *seen: Tensor, more: Sequence[Tensor] = ()) -> Tensor:
-            result, memory = self.parts[name].call(
-                method, numbers[name], seen, after[name], *more, moment=moment, key=keys.get(name)
-            )
-            after[name] = _kept(memory, *seen)
-            return result
+    def front(self, numbers: Numbers, grad: Tensor, param: Tensor, *more: Any) -> Stepped:
+        """Return the gradient that the rules are given, and the memory that goes with it."""
+        calls = self._calls(numbers, *more)
+        return self._front(calls, grad, param), calls.memory
 
-        change = grad
+    def back(self, numbers: Numbers, grad: Tensor, param: Tensor, *more: Any) -> Stepped:
+        """Return the change that rules and later places make of that gradient; and the memory."""
+        calls = self._calls(numbers, *more)
+        return self._back(calls, grad, param), calls.memory
+
+    def _calls(self, numbers: Numbers, *more: Any) -> "_Calls":
+        own = {name: numbers_of(name, numbers) for name in self._rules}
+        return _Calls(self.parts, numbers | own, *more)
+
+    def _front(self, calls: "_Calls", grad: Tensor, param: Tensor) -> Tensor:
         for place in ("on_batch", "on_gradient"):
             for name in self._at[place]:
-                change = call(name, place, change, param)
-        given = change
+                grad = calls.call(name, place, grad, param)
+        return grad
+
+    def _back(self, calls: "_Calls", grad: Tensor, param: Tensor) -> Tensor:
+        change = grad
         for name, part in self._rules.items():
-            change = part.spread(call(name, "update", given, param, more=[time]), change)
+            own = calls.call(name, "update", grad, param, more=[calls.time])
+            change = part.spread(own, change)
         for name in self._at["on_step"]:
-            change = call(name, "on_step", change, param, more=[self._lr(numbers, change)])
+            lr = self._lr(calls.numbers, change)
+            change = calls.call(name, "on_step", change, param, more=[lr])
         if names := self._at["on_params"]:
             new = moved = param - change
             for name in names:
-                new = call(name, "on_params", new)
+                new = calls.call(name, "on_params", new)
             change = change if new is moved else param - new
-        return change, after
+        return change
 
     def point(self, numbers: dict[str, Tensors], vector: Tensor, state: Memory) -> Tensor:
         """Return the parameters [P] at which the model is evaluated."""
@@ -107,6 +116,41 @@ class Chain:
             rate = numbers[name]["lr"].to(like.dtype).expand(part.size)
             like = part.spread(rate, like)
         return like
+
+
+class _Calls:
+    """The calls of one step, and the memory that they leave."""
+
+    def __init__(
+        self,
+        parts: Mapping[str, Part],
+        numbers: Numbers,
+        memory: Memory,
+        keys: Tensors,
+        loss: Tensor | None,
+        time: Tensor,
+        t: int = 0,
+        evaluations: Evaluations | None = None,
+    ) -> None:
+        self.numbers, self.memory, self.time = numbers, dict(memory), time
+        self._parts, self._keys = parts, keys
+        self._moment = None
+        if evaluations is not None and loss is not None:
+            self._moment = Moment(t, time, loss, evaluations)
+
+    def call(self, name: str, method: str, *seen: Tensor, more: Sequence[Tensor] = ()) -> Tensor:
+        """Call a method of a plugin, and keep its next memory."""
+        result, memory = self._parts[name].call(
+            method,
+            self.numbers[name],
+            seen,
+            self.memory[name],
+            *more,
+            moment=self._moment,
+            key=self._keys.get(name),
+        )
+        self.memory[name] = _kept(memory, *seen)
+        return result
 
 
 def _kept(state: State, *lent: Tensor) -> State:

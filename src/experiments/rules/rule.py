@@ -11,10 +11,10 @@ from experiments.plugin.kinds import Schedule
 from experiments.plugin.rulepart import Optimizer, Transform
 from experiments.plugin.spec import Tensors
 from experiments.rules import lossscale
-from experiments.rules.chain import Chain, Memory
+from experiments.rules.chain import Chain, Memory, Stepped
 from experiments.rules.change import Change
 from experiments.rules.evaluations import Evaluations, Examples, LossFn, NetworkFunction
-from experiments.rules.kernel.kernel import Kernel, kernel_of
+from experiments.rules.kernel.fused import Fused
 from experiments.rules.numbers import numbers
 from experiments.rules.params import Gradients, Params
 from experiments.rules.routes import OPTIMIZER
@@ -61,9 +61,8 @@ class Rule:
         self.clock: Callable[[int], tuple[Tensor, Tensors]] = timetable.at
         self._keys = self._keys_of(seeds)
         self._draws, self._is_bound = False, False
-        # Tried at the first step.
-        self._kernel: Kernel | None = None
-        self._has_no_kernel = scaled or bool(self._keys) or device.type != "cpu"
+        plain = self._axis.count == 1 and device.type == "cpu" and not scaled
+        self._fused = Fused(self._chain) if plain else None
         if scaled and self._keys:
             name = self._chain.parts[next(iter(self._keys))].name
             raise ConfigError(f"{name} looks again at a batch, which device.precision=fp16 cannot.")
@@ -117,11 +116,18 @@ class Rule:
         evaluations: Evaluations | None = None,
     ) -> tuple[Change, Memory]:
         """Return what the loop subtracts at step `t`, and the next memory."""
-        if kernel := self._kernel_for(params, state, t):
+        if self._fused is not None and isinstance(params.grads, Gradients):
             time, scheduled = self.clock(t)
-            return kernel.step(state, self._values(scheduled), time), state
-        change, state = self.step(params.gradient, params.vector, state, t, loss, evaluations)
-        return Change(params.vector, change), state
+            values = self._values(scheduled)
+
+            def front() -> Stepped:
+                more = (state, self._keys, loss, time, t, evaluations)
+                return self._chain.front(values, params.gradient, params.vector, *more)
+
+            if found := self._fused.step(params, state, values, time, front):
+                return found[0], self._counted(found[1], evaluations)
+        change, after = self.step(params.gradient, params.vector, state, t, loss, evaluations)
+        return Change(params.vector, change), after
 
     def _keys_of(self, seeds: Sequence[int]) -> Tensors:
         """Return the keys of the noise of each plugin that needs more than the gradient."""
@@ -131,16 +137,12 @@ class Rule:
             if own[0].needs
         }
 
-    def _kernel_for(self, params: Params, state: Memory, t: int) -> Kernel | None:
-        """Return the rule as a kernel where the model is large and the rule elementwise."""
-        if not isinstance(params.grads, Gradients) or self._is_bound or self._has_no_kernel:
-            return None
-        if self._kernel is None:
-            time, scheduled = self.clock(t)
-            values = self._values(scheduled)
-            self._kernel = kernel_of(self._chain, values, params, state, time)
-            self._has_no_kernel = self._kernel is None
-        return self._kernel
+    def _counted(self, memory: Memory, evaluations: Evaluations | None) -> Memory:
+        """Return a memory with the evaluations that a step has taken beside its own."""
+        if evaluations is None:
+            return memory
+        self._draws = self._draws or evaluations.draws
+        return memory | {COST: {"gradients": memory[COST]["gradients"] + evaluations.gradients}}
 
     def _values(self, scheduled: Tensors) -> dict[str, Tensors]:
         return self.numbers | {OPTIMIZER: self.numbers[OPTIMIZER] | scheduled}
@@ -158,7 +160,7 @@ class Rule:
         time, scheduled = self.clock(t)
         values = self._values(scheduled)
 
-        def stepped(grads: Tensor, state: Memory) -> tuple[Tensor, Memory]:
+        def stepped(grads: Tensor, state: Memory) -> Stepped:
             change, after = self._stepped(
                 values, grads, vector, state, self._keys, loss, time, t, evaluations
             )
@@ -167,10 +169,7 @@ class Rule:
         if self._scaled:
             return lossscale.update(stepped, grads, state)
         change, after = stepped(grads, state)
-        if evaluations is not None:
-            self._draws = self._draws or evaluations.draws
-            after[COST] = {"gradients": state[COST]["gradients"] + evaluations.gradients}
-        return change, after
+        return change, self._counted(after, evaluations)
 
     def point(self, vector: Tensor, state: Memory) -> Tensor:
         """Return the parameters at which the model is evaluated."""
@@ -189,5 +188,6 @@ class Rule:
                 told = f"{part.name} looks again at a batch"
                 raise CaptureError(f"{told} for which the model draws random numbers")
         twin = copy.copy(self)
-        twin.numbers, twin.clock, twin._is_bound = numbers, clock.__getitem__, True
+        twin.numbers, twin.clock = numbers, clock.__getitem__
+        twin._is_bound, twin._fused = True, None
         return twin

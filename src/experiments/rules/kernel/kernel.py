@@ -2,13 +2,12 @@
 
 import ctypes
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from experiments.plugin.spec import Tensors
-from experiments.rules.chain import Chain, Memory
+from experiments.rules.chain import Memory, Numbers, Stepped
 from experiments.rules.change import Change
 from experiments.rules.kernel.compiler import Compiled, c_code, machine_code
 from experiments.rules.kernel.trace import UnfitError, traced
@@ -16,53 +15,56 @@ from experiments.rules.params import Params, gradient_of
 
 log = logging.getLogger(__name__)
 
-Numbers = dict[str, Tensors]
-
 _BLOCK = 2**16  # numbers, whose change stays in the cache until it is subtracted
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 
 
 def kernel_of(
-    chain: Chain, numbers: Numbers, params: Params, state: Memory, time: Tensor
+    take: Callable[..., Stepped],
+    owners: Sequence[str],
+    grad: Tensor,
+    params: Params,
+    state: Memory,
+    numbers: Numbers,
+    time: Tensor,
 ) -> "Kernel | None":
-    """Return a rule's step as a kernel, or None where it is not elementwise, or has no compiler.
+    """Return what takes a step as a kernel, or None where it is not elementwise, or there is none.
 
-    It is made of what the rule does at one step, and has to give the same.
+    It is made of what is done at one step, and has to give the same. `take` changes the memory of
+    its owners.
     """
-    grad, param = params.gradient, params.vector
-    tensors = [tensor for _, _, tensor in _flat(state)]
-    shaped = all(t.shape == param.shape and t.dtype == param.dtype for t in tensors)
+    own, like = {name: state[name] for name in owners}, params.vector
+    tensors = _flat(own)
+    shaped = all(t.shape == like.shape and t.dtype == like.dtype for t in tensors)
     apart = len({t.data_ptr() for t in tensors}) == len(tensors)
     if not (shaped and apart and all(t.is_contiguous() for t in tensors)):
         return None
-    copies = {owner: {n: t.clone() for n, t in own.items()} for owner, own in state.items()}
-    vectors = [grad.clone(), param.clone(), *(tensor for _, _, tensor in _flat(copies))]
+    copies = _copied(own)
+    vectors, scalars = [grad.clone(), like.clone(), *_flat(copies)], [*_flat(numbers), time]
 
     def results() -> list[Tensor]:
-        change, after = chain.step(numbers, vectors[0], vectors[1], copies, {}, None, time)
-        return [change, *(tensor for _, _, tensor in _flat(after))]
+        change, after = take(numbers, vectors[0], vectors[1], copies, {}, None, time)
+        return [change, *_flat(after)]
 
     try:
-        formula, wanted = traced(results, vectors, _scalars(numbers, time))
+        formula, wanted = traced(results, vectors, scalars)
     except UnfitError as error:
         log.debug("The rule goes operation by operation: %s.", error)
         return None
-    count = len(_scalars(numbers, time))
-    function = machine_code(c_code(formula, len(vectors), count, param.dtype))
+    function = machine_code(c_code(formula, len(vectors), len(scalars), like.dtype))
     if function is None:
         return None
-    kernel = Kernel(function, params)
-    copies = {owner: {n: t.clone() for n, t in own.items()} for owner, own in state.items()}
-    found = torch.cat([change.clone() for _, change in kernel.step(copies, numbers, time)])
-    given = [found, *(tensor for _, _, tensor in _flat(copies))]
+    kernel, copies = Kernel(function, owners, params), _copied(own)
+    steps = kernel.step(copies, numbers, time, grad)
+    given = [torch.cat([change.clone() for _, change in steps]), *_flat(copies)]
     return kernel if all(map(_is_close, given, wanted)) else None
 
 
 class Kernel:
     """A compiled rule, which changes parameters and memory block by block."""
 
-    def __init__(self, function: Compiled, params: Params) -> None:
-        self.function, self._params = function, params
+    def __init__(self, function: Compiled, owners: Sequence[str], params: Params) -> None:
+        self.function, self._owners, self._params = function, owners, params
         self.threads = torch.get_num_threads()
         vector, size = params.vector, _BLOCK * self.threads
         self.scratch = vector.new_empty(min(size, vector.numel()))
@@ -74,29 +76,42 @@ class Kernel:
             for stop in [min(start + size, place.stop)]
         ]
 
-    def step(self, state: Memory, numbers: Numbers, time: Tensor) -> Change:
-        """Return the change of a step; the memory is changed while it is gone through."""
-        scalars = [scalar.item() for scalar in _scalars(numbers, time)]
-        return InBlocks(self, self._params, [tensor for _, _, tensor in _flat(state)], scalars)
+    def step(
+        self, state: Memory, numbers: Numbers, time: Tensor, grad: Tensor | None = None
+    ) -> Change:
+        """Return the change of a step; the memory is changed while it is gone through.
+
+        Without a gradient [P] it is what backward has left with the parameters.
+        """
+        scalars = [scalar.item() for scalar in (*_flat(numbers), time)]
+        own = _flat({name: state[name] for name in self._owners})
+        return InBlocks(self, self._params, own, scalars, grad)
 
 
 class InBlocks(Change):
     """A change that is computed block by block, each before it is subtracted."""
 
     def __init__(
-        self, kernel: Kernel, params: Params, state: Sequence[Tensor], scalars: Sequence[float]
+        self,
+        kernel: Kernel,
+        params: Params,
+        state: Sequence[Tensor],
+        scalars: Sequence[float],
+        grad: Tensor | None,
     ) -> None:
         self._kernel, self._params, self._state, self._squares = kernel, params, state, 0.0
+        self._grad = grad
         self._scalars = (ctypes.c_double * len(scalars))(*scalars)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield each block of the parameters with what is subtracted from it."""
         kernel, vector, layout = self._kernel, self._params.vector, self._params.layout
-        tensors = [vector, vector, *self._state, kernel.scratch]
+        tensors = [vector if self._grad is None else self._grad, vector]
+        tensors += [*self._state, kernel.scratch]
         addresses = (ctypes.c_void_p * len(tensors))(*(t.data_ptr() for t in tensors))
         leaves, known, grad = self._params.tensors, None, vector
         for place, start, part, change in kernel.blocks:
-            if place is not known:
+            if self._grad is None and place is not known:
                 grad = layout.flat(gradient_of(leaves[place.name]), place).contiguous()
                 # Such that the numbers of the vector's places are the gradient's, too.
                 addresses[0] = grad.data_ptr() - place.start * grad.element_size()
@@ -111,15 +126,13 @@ class InBlocks(Change):
         return self._params.vector.new_tensor(self._squares).sqrt()
 
 
-def _flat(memory: Memory) -> Iterator[tuple[str, str, Tensor]]:
-    """Yield the tensors of a memory, in the order of their names."""
-    for owner in sorted(memory):
-        for name in sorted(memory[owner]):
-            yield owner, name, memory[owner][name]
+def _flat(nest: Memory | Numbers) -> list[Tensor]:
+    """Return the tensors of a memory, or of numbers, in the order of their names."""
+    return [nest[owner][name] for owner in sorted(nest) for name in sorted(nest[owner])]
 
 
-def _scalars(numbers: Numbers, time: Tensor) -> list[Tensor]:
-    return [*(tensor for _, _, tensor in _flat(numbers)), time]
+def _copied(memory: Memory) -> Memory:
+    return {owner: {n: t.clone() for n, t in own.items()} for owner, own in memory.items()}
 
 
 def _is_close(found: Tensor, wanted: Tensor) -> bool:
