@@ -10,7 +10,7 @@ import torch
 from composed import compose
 from torch import nn
 
-from experiments import DataSpec, Model, tensorfile
+from experiments import DataSpec, Model, Scope, tensorfile
 from experiments.plugin import registry
 from experiments.runs.checkpoints import Content
 from experiments.training import checkpoint, engine
@@ -19,7 +19,12 @@ from experiments.training.lanes import in_lanes
 from experiments.training.program import inductor
 from experiments.training.session import Session, prepare
 
-RULES = sorted(registry.plugins("optimizer"))
+# Those that take any parameters and any batches; tests/training/test_checkpoint.py has them all.
+RULES = ["muon_adamw"] + [
+    name
+    for name, rule in sorted(registry.plugins("optimizer").items())
+    if name != "route" and rule.scope is Scope.vector and not rule.full_batch
+]
 SCHEDULES = sorted(registry.plugins("schedule"))
 LANES = [3, 4, 5]
 FEATURES = {
