@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from composed import ROOT
+from torch import Tensor
 
+from experiments import Optimizer, State, register
+from experiments.plugin.registry import lookup
 from experiments.runs import code
 
 FILES = {
@@ -62,3 +66,37 @@ def test_a_bare_folder_of_modules_is_a_package_too(tmp_path: Path) -> None:
     code.copy("plugins.model.linear", tmp_path / "code")
     found = [path.relative_to(tmp_path / "code") for path in (tmp_path / "code").rglob("*.py")]
     assert found == [Path("plugins/model/linear.py")]
+
+
+def test_plugins_are_kept_once_each_with_what_it_imports(tmp_path: Path) -> None:
+    plugins = [lookup("model", "linear"), lookup("augment", "cutout")]
+    new = code.collect([*plugins, plugins[0]], tmp_path)
+    names = {"model/linear.py", "augment/cutout.py", "augment/_images.py"}
+    assert set(new) == {Path("plugins", name) for name in names}
+    for name in new:
+        assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes()
+    assert code.collect([*plugins, lookup("metric", "f1")], tmp_path) == [
+        Path("plugins/metric/f1.py")
+    ]
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_plugin_that_stands_in_no_module_is_kept_by_its_file_or_its_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @register("typed")
+    class Typed(Optimizer):
+        lr: float = 0.1
+
+        def update(
+            self, grad: Tensor, param: Tensor, state: State, t: Tensor
+        ) -> tuple[Tensor, State]:
+            return self.lr * grad, state
+
+    monkeypatch.setattr(Typed, "__module__", "nowhere")
+    monkeypatch.setattr(code.registry, "source", lambda _: __file__)
+    assert code.collect([Typed], tmp_path) == [Path("test_code.py")]
+    monkeypatch.setattr(code.registry, "source", lambda _: "<__main__>")
+    monkeypatch.setattr(code.inspect, "getsource", lambda _: "class Typed: ...")
+    assert code.collect([Typed], tmp_path) == [Path("optimizer_typed.py")]
+    assert (tmp_path / "optimizer_typed.py").read_text() == "class Typed: ..."

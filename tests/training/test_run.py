@@ -1,11 +1,14 @@
 """A run: when it stops, what it keeps, and that it is the same each time."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from composed import SMALL, compose, execute
+from composed import ROOT, SMALL, compose, execute
 
+from experiments.runs import journal
+from experiments.runs.journal import Journal
 from experiments.runs.result import Result
 from experiments.runs.tracker import InMemory, Tracker
 from experiments.training import handover
@@ -132,3 +135,17 @@ def test_a_run_that_has_learnt_something_has_no_doubts(caplog: pytest.LogCapture
     assert "no better than" not in caplog.text
     line = next(text for text in caplog.text.splitlines() if "data     " in text)
     assert line.endswith("70 train, 15 val, 15 test items; inputs [4]; classification of 3 classes")
+
+
+def test_a_run_keeps_the_code_of_every_plugin_that_it_uses(tmp_path: Path) -> None:
+    prepared = session("max_steps=1", "augment=[cutout]", "tracking=offline")
+    execute(prepared.experiment, Journal(tmp_path), session=prepared)
+    files = {str(p.relative_to(tmp_path)) for p in (tmp_path / "source").rglob("*.py")}
+    wanted = {"optimizer/sgd", "augment/cutout", "augment/_images", "dataset/digits"}
+    wanted |= {"model/linear", "loss/cross_entropy", "metric/accuracy", "schedule/constant"}
+    assert {f"source/plugins/{name}.py" for name in wanted} <= files
+    for name in files:
+        assert (tmp_path / name).read_bytes() == (ROOT / name.partition("/")[2]).read_bytes()
+    events = [event for event, _ in journal.read(tmp_path / journal.FILE)]
+    assert files <= {event["path"] for event in events if event["event"] == "artifact"}
+    assert [p.name for p in (tmp_path / "code").rglob("*.py")] == ["linear.py"]

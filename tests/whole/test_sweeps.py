@@ -37,6 +37,10 @@ def test_every_job_of_a_group_leaves_what_it_would_leave_alone(
 ) -> None:
     wanted = [*FOUR, "schedule=cosine", "checkpoint.unit=epoch"]
     together = sweep(tmp_path / "lanes", *wanted)
+    sources = {str(p.relative_to(together)) for p in together.rglob("source/**/*.py")}
+    assert {"source/plugins/optimizer/adam.py", "source/plugins/metric/mae.py"} <= sources
+    paths = {event.get("path") for event, _ in journal.read(together / journal.FILE)}
+    assert sources <= paths  # all of them once, in the sweep's folder
     assert "4 jobs -> 1 group (4 lanes), 0 alone" in capsys.readouterr().out
     alone = sweep(tmp_path / "alone", "hydra/launcher=basic", *wanted, quick=[*MLP])
     for job in range(4):

@@ -72,7 +72,7 @@ def origin(experiment: Experiment) -> dict[str, str]:
         "code of experiments": _own_code(),
         **{
             f"code of {registry.kind_of(plugin)}={registry.name_of(plugin)}": plugin_code(plugin)
-            for plugin in _plugins(experiment)
+            for plugin in used(experiment)
         },
     }
 
@@ -137,7 +137,7 @@ def patch(root: Path) -> str:
     return "".join([_run_git(root, "diff", "HEAD", "--binary"), *added])
 
 
-def _plugins(value: Any) -> Iterator[type[Plugin]]:
+def used(value: Any) -> Iterator[type[Plugin]]:
     """Yield the class of every plugin in settings."""
     if isinstance(value, Plugin):
         yield type(value)
@@ -145,7 +145,7 @@ def _plugins(value: Any) -> Iterator[type[Plugin]]:
     if dataclasses.is_dataclass(value):
         parts = [getattr(value, field.name) for field in dataclasses.fields(value)]
     for part in parts:
-        yield from _plugins(part)
+        yield from used(part)
 
 
 @cache

@@ -10,7 +10,7 @@ from experiments.report import figures
 from experiments.report.sweep import curves, heatmap, parallel
 from experiments.report.sweep.outcomes import repeated_over, swept
 from experiments.report.tables import markdown_table, text_table
-from experiments.runs import provenance
+from experiments.runs import code, provenance
 from experiments.runs.folder import Folder
 from experiments.runs.journal import Journal
 from experiments.runs.provenance import Identity
@@ -60,6 +60,7 @@ class Sweep:
             if jobs := leaderboard.read(self._folder):
                 # Figures take seconds, in which whoever has interrupted a sweep would wait.
                 self._publish(jobs, draw=status != "KILLED")
+            self._add_sources()
             self._tracker.add("end", status=status)
         except BaseException:
             with suppress(OSError):  # the same command is to make the page
@@ -67,6 +68,12 @@ class Sweep:
             raise
         finally:
             self._tracker.close()
+
+    def _add_sources(self) -> None:
+        """Hand over the code of plugins, which the jobs have left."""
+        for path in sorted((self._folder / code.SOURCES).rglob("*.py")):
+            place = path.relative_to(self._folder)
+            self._tracker.artifact(place.as_posix(), place.parent.as_posix())
 
     def _publish(self, jobs: Sequence[Job], *, draw: bool) -> None:
         header, rows = leaderboard.table(jobs)

@@ -52,6 +52,19 @@ def record_origin(
     tracker.add("dataset", **dataset)
 
 
+def keep_sources(tracker: Tracker, parts: Mapping[str, Any], *, alone: bool) -> None:
+    """Copy the code of all plugins of a run's parts into its folder; of jobs into their sweep's,
+    which has each file once.
+    """
+    if tracker.folder is None:
+        return
+    folder = tracker.folder if alone else tracker.folder.parent
+    for name in code.collect(provenance.used(parts), folder / code.SOURCES):
+        if alone:
+            place = code.SOURCES / name
+            tracker.artifact(place.as_posix(), place.parent.as_posix())
+
+
 def hand_over(
     session: Session,
     tracker: Tracker,

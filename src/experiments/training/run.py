@@ -163,6 +163,8 @@ class _Execution:
                 run.tracker.expect(0, 0)
             # An earlier part may have been killed before it was recorded.
             if not (lane.run_id in self._begun or (run.earlier and run.earlier.digest)):
+                parts = {"": run.experiment, "loss": single.loss_fn, **single.metrics}
+                handover.keep_sources(run.tracker, parts, alone=run.identity.parent_id is None)
                 own = lanes.taken(session, [place], session.state)
                 config = self._starts[lane.run_id]["config"]
                 handover.record_origin(own, run.tracker, run.log, config, dataset, self._patch)
