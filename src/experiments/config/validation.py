@@ -62,7 +62,10 @@ def sweep_problems(cfg: DictConfig) -> Iterator[str]:
 
 def no_such_key(key: str, owner: type[Any] | None, known: Collection[str] = ()) -> str:
     """Say that a class has no such field, and which it has, or which are `known` of a mapping."""
-    return f"There is no setting {key}; {options(key.rpartition('.')[2], _fields(owner) or known)}"
+    hint = options(key.rpartition(".")[2], _fields(owner) or known)
+    if key.startswith("schedules.") and not _fields(owner):
+        hint = _scheduled(key)
+    return f"There is no setting {key}; {hint}"
 
 
 def one_line(error: errors.OmegaConfBaseException) -> str:
@@ -75,7 +78,15 @@ def one_line(error: errors.OmegaConfBaseException) -> str:
     lines = str(error.msg).splitlines() or [type(error).__name__]
     if "is not Optional" in lines[0]:
         return f"{error.full_key}=null: it needs a value."
+    if "not a subclass of Schedule" in lines[0]:
+        return f"{error.full_key}{value} is no schedule; {_scheduled(str(error.full_key))}"
     return f"{error.full_key}{value}: {shortened(lines[0].rstrip('.'), 2 * _VALUE)}."
+
+
+def _scheduled(key: str) -> str:
+    """Say how a number of the rule is given a schedule."""
+    number = key.removeprefix("schedules.").partition(".")[0]
+    return f"write +schedule@schedules.{number}=NAME to give a number of the rule a schedule."
 
 
 def _ill_typed(experiment: Experiment) -> Iterator[str]:
