@@ -62,6 +62,7 @@ TORCH = {
     "lbfgs": Peer("LBFGS", {"max_iter": 1, "line_search_fn": "strong_wolfe"}),
     "momentum": Peer("SGD", {"momentum": 0.9}),
     "muon": Peer("Muon"),
+    "muon_adamw": Peer("Muon"),
     "nadam": Peer("NAdam"),
     "nesterov": Peer("SGD", {"momentum": 0.9, "nesterov": True}),
     "radam": Peer("RAdam"),

@@ -14,6 +14,7 @@ import torch
 
 from benchmarks import allocations, machine, markdown, ours, peers, rounds
 from benchmarks.options import count, some_of
+from benchmarks.race import CHECKOUT
 from benchmarks.rounds import Times
 from benchmarks.scale import SCALES
 from benchmarks.work import Take
@@ -74,8 +75,9 @@ def main() -> None:
 
 
 def _settings() -> dict[str, list[str]]:
-    """Return the settings of every rule, and of every transform of SGD."""
-    rules = {name: [f"optimizer={name}"] for name in sorted(plugins("optimizer"))}
+    """Return the settings of every rule and preset, and of every transform of SGD."""
+    presets = (path.stem for path in (CHECKOUT / "conf" / "optimizer").glob("*.yaml"))
+    rules = {n: [f"optimizer={n}"] for n in sorted({*plugins("optimizer"), *presets})}
     transforms = sorted(plugins("transform"))
     return rules | {f"{BASE}+{n}": [*rules[BASE], f"transform=[{n}]"] for n in transforms}
 

@@ -111,6 +111,7 @@ def _draw(path: Path, found: Mapping[str, Sequence[Case]]) -> None:
                 x, y = [case.parameters for case in some], [median(case.cpu) for case in some]
                 axes.plot(x, y, look, color=f"C{number}", label=f"{rule}, {model}")
         axes.legend(ncols=len(found), fontsize=8)
+        axes.margins(y=0.1)
         axes.set_ylim(bottom=0)
 
 
