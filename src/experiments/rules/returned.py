@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from experiments.errors import ConfigError
+from experiments.plugin.failure import outline
 from experiments.plugin.spec import State
 
 
@@ -12,7 +13,7 @@ def check_pair(where: str, given: Any, like: Tensor, memory: State) -> None:
     """Check a pair of a vector like another and the next memory; raise ConfigError."""
     if not (isinstance(given, tuple) and len(given) == 2):
         raise ConfigError(
-            f"{where} returned {_told(given)}, expected two things: what is made of the gradient "
+            f"{where} returned {outline(given)}, expected two things: what is made of the gradient "
             "(or of the step, or of the parameters), and the next state."
         )
     result, after = given
@@ -25,9 +26,9 @@ def check_pair(where: str, given: Any, like: Tensor, memory: State) -> None:
         )
     for name, tensor in after.items():
         if tensor.shape != memory[name].shape or tensor.dtype != memory[name].dtype:
-            wanted = _told(memory[name])
+            wanted = outline(memory[name])
             raise ConfigError(
-                f"{where} returned a state whose '{name}' is {_told(tensor)}, expected {wanted}, "
+                f"{where} returned a state whose '{name}' is {outline(tensor)}, expected {wanted}, "
                 "as before the step."
             )
 
@@ -35,28 +36,19 @@ def check_pair(where: str, given: Any, like: Tensor, memory: State) -> None:
 def check_vector(where: str, given: Any, like: Tensor) -> None:
     """Check that something is a tensor of the shape and the dtype of another."""
     if not isinstance(given, Tensor) or given.shape != like.shape or given.dtype != like.dtype:
-        raise ConfigError(f"{where} returned {_told(given)}, expected {_told(like)}.")
+        raise ConfigError(f"{where} returned {outline(given)}, expected {outline(like)}.")
 
 
 def check_memory(where: str, given: Any) -> None:
     """Check that something is a state: tensors by name."""
     if not isinstance(given, dict):
-        raise ConfigError(f"{where} returned {_told(given)} as state, expected tensors by name.")
+        raise ConfigError(f"{where} returned {outline(given)} as state, expected tensors by name.")
     for name, value in given.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise ConfigError(
-                f"{where} returned a state whose {name!r} is {_told(value)}, expected a tensor by "
+                f"{where} returned a state whose {name!r} is {outline(value)}, expected a tensor by "
                 "its name: a number is kept as `torch.tensor(0.0)`."
             )
-
-
-def _told(given: Any) -> str:
-    if isinstance(given, Tensor):
-        dtype = str(given.dtype).removeprefix("torch.")
-        return f"a tensor of shape {list(given.shape)} and dtype {dtype}"
-    if isinstance(given, tuple):
-        return f"a tuple of {len(given)}"
-    return f"{given!r:.40} of type {type(given).__name__}"
 
 
 def _names(state: State) -> str:

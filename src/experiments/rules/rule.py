@@ -65,7 +65,7 @@ class Rule:
         self._fused = Fused(self._chain) if plain else None
         if scaled and self._keys:
             name = self._chain.parts[next(iter(self._keys))].name
-            raise ConfigError(f"{name} looks again at a batch, which device.precision=fp16 cannot.")
+            raise ConfigError(f"device.precision=fp16: {name} looks again at a batch; use bf16.")
         # Made once: a plain run has it at each step for nothing.
         lanes = (0, 0, 0, 0, 0, 0 if self._keys else None, None, None, None)
         self._stepped = self._axis.map(self._chain.step, in_dims=lanes, randomness="different")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from experiments.data.doubts import targets_of
 from experiments.errors import ConfigError, options
-from experiments.plugin import failure, registry
+from experiments.plugin import failure, registry, rulepart
 from experiments.plugin.bounds import LARGEST
 from experiments.plugin.kinds import Augment, Loss, Metric, Plugin
 from experiments.plugin.spec import DataSpec, Sampling, Splits, Task
@@ -97,6 +97,24 @@ def augmentations_for(experiment: Experiment, spec: DataSpec, loss: Loss) -> dic
             told = failure.reason(error)
             raise ConfigError(f"augment={name} does not fit dataset={dataset}: {told}.") from error
     return experiment.augment
+
+
+def check_batches(experiment: Experiment, items: int) -> None:
+    """Raise ConfigError where a rule must see all of the train split's items at each step."""
+    seen = experiment.batch_size * experiment.accumulate
+    for part in (experiment.optimizer, *experiment.transform.values()):
+        for plugin in filter(lambda one: one.full_batch, rulepart.within(part)):
+            name = f"{registry.kind_of(type(plugin))}={registry.name_of(type(plugin))}"
+            if seen < items:
+                raise ConfigError(
+                    f"batch_size={experiment.batch_size}: {name} needs the same batch at each "
+                    f"step, all {items} items of train; give batch_size={items}."
+                )
+            if experiment.augment:
+                names = ",".join(experiment.augment)
+                raise ConfigError(
+                    f"augment=[{names}]: {name} needs the same batch at each step, and it changes."
+                )
 
 
 def sampling_for(experiment: Experiment, splits: Splits) -> Tensor | None:

@@ -5,7 +5,7 @@ A plugin's copy is called, so that what it counts or remembers begins with the f
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -37,8 +37,11 @@ def check_returns(
     *,
     loss: Loss,
     metrics: Mapping[str, Metric],
-) -> None:
-    """Let every plugin do its part with the first items of train; raise ConfigError."""
+) -> list[str]:
+    """Let every plugin do its part with the first items of train; raise ConfigError.
+
+    Returns what is to be said of parameters that no gradient reaches.
+    """
     inputs, targets = train.first(_ITEMS)
     outputs = check_outputs(experiment, spec, model, params, inputs)
     changed, learnt = _augmented(experiment.augment, spec, train.preprocessing, (inputs, targets))
@@ -48,6 +51,22 @@ def check_returns(
     for metric in metrics.values():
         in_units = train.preprocessing.in_units
         _check_metric(metric, in_units(outputs), in_units(targets))
+    return list(_unreached(params, model, changed, lambda outputs: loss(outputs, learnt)))
+
+
+def _unreached(
+    params: Params, model: Forward, inputs: Tensor, loss: Callable[[Tensor], Tensor]
+) -> Iterator[str]:
+    """Yield which parameters the loss does not depend on at the first step, as evaluated."""
+    model.train(False)
+    value = loss(model.aside()(params.tensors, inputs))
+    leaves = params.tensors
+    grads = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
+    names = [name for name, grad in zip(leaves, grads, strict=True) if grad is None]
+    model.train()
+    if names:
+        told = f"parameter{'s' if len(names) > 1 else ''} {', '.join(names)}"
+        yield f"At step 1 no gradient reaches {told}: the loss does not depend on it."
 
 
 def _augmented(

@@ -45,6 +45,7 @@ class Session:
     total_steps: int
     monitor: str
     higher_is_better: bool
+    doubts: Sequence[str]  # what is to be said of numbers that are, or will be, no good
 
     @property
     def experiment(self) -> Experiment:
@@ -60,12 +61,6 @@ class Session:
     def seeds(self) -> list[int]:
         """The seed of each run."""
         return [experiment.seed for experiment in self.experiments]
-
-    @property
-    def doubts(self) -> list[str]:
-        """What is to be said of numbers that are, or will be, no good."""
-        sizes = {split: self.batches[split].size for split in ("val", "test")}
-        return [*self.splits.warnings, *compatibility.undefined(self.metrics, sizes)]
 
     @property
     def trained(self) -> Tensors:
@@ -109,9 +104,12 @@ def prepare(experiment: Experiment) -> Session:
         experiment.monitor, metrics, batches["val"].size
     )
     train = batches["train"]
-    contract.check_returns(
+    doubts = contract.check_returns(
         experiment, splits.spec, train, params, model, loss=loss_fn, metrics=metrics
     )
+    sizes = {split: batches[split].size for split in ("val", "test")}
+    doubts = [*splits.warnings, *compatibility.undefined(metrics, sizes), *doubts]
+    compatibility.check_batches(experiment, train.size)
     steps = _counted(experiment, train)
     contract.check_schedules(experiment, **steps)
     if steps["total_steps"] >= steps["steps_per_epoch"] or experiment.batch_size == 1:
@@ -130,6 +128,7 @@ def prepare(experiment: Experiment) -> Session:
         state=rule.init(params.vector),
         monitor=monitor,
         higher_is_better=higher_is_better,
+        doubts=doubts,
         **steps,
     )
 
