@@ -46,8 +46,8 @@ def check_memory(where: str, given: Any) -> None:
     for name, value in given.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise ConfigError(
-                f"{where} returned a state whose {name!r} is {outline(value)}, expected a tensor by "
-                "its name: a number is kept as `torch.tensor(0.0)`."
+                f"{where} returned a state whose {name!r} is {outline(value)}, expected a tensor "
+                "by its name: a number is kept as `torch.tensor(0.0)`."
             )
 
 
