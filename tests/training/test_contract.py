@@ -73,7 +73,7 @@ def test_a_loss_is_a_scalar_with_a_gradient(returned: Make, told: str) -> None:
     ("statistics", "value", "told"),
     [
         (lambda hits: hits, lambda total: total.mean(), "as many numbers for 2 items as for 3"),
-        (lambda hits: hits.sum(), lambda total: total, "a 1-d tensor, found a tensor of shape []"),
+        (lambda hits: hits.sum(), lambda total: total, "or several, found a tensor of shape []"),
         (lambda hits: hits.sum().item(), lambda total: total, "of statistics() a vector"),
         (lambda hits: hits.sum()[None], lambda total: total, "found a tensor of shape [1]"),
         (lambda hits: hits.sum()[None], lambda total: total.item(), "of value() a scalar"),

@@ -25,7 +25,7 @@ from experiments.training.network import check_outputs
 
 _ITEMS = 3
 _STEPS = 1024  # whose factors are looked at
-_VECTOR, _SCALAR = "a vector of numbers, a 1-d tensor", "a scalar, a 0-d tensor"
+_VECTOR, _SCALAR = "a vector of numbers, a 1-d tensor or several", "a scalar, a 0-d tensor"
 
 
 def check_returns(
@@ -118,15 +118,15 @@ def _check_metric(metric: Metric, outputs: Tensor, targets: Tensor) -> None:
     parts = []
     for count in (items, max(1, items - 1)):
         found: Any = plugin.statistics(outputs[:count], targets[:count])
-        if not isinstance(found, Tensor) or found.dim() != 1 or found.is_complex():
+        if not isinstance(found, Tensor) or not found.dim() or found.is_complex():
             refuse(metric, "statistics", _VECTOR, outline(found))
         parts.append(found.cpu().double())
     whole, part = parts
-    if type(metric).join is Metric.join and len(whole) != len(part):
+    if type(metric).join is Metric.join and whole.shape != part.shape:
         wanted = f"as many numbers for {items - 1} items as for {items}"
-        refuse(metric, "statistics", wanted, f"{len(part)} and {len(whole)}")
+        refuse(metric, "statistics", wanted, f"shapes {[*part.shape]} and {[*whole.shape]}")
     total: Any = plugin.join(whole, part)
-    if not isinstance(total, Tensor) or total.dim() != 1:
+    if not isinstance(total, Tensor) or not total.dim():
         refuse(metric, "join", _VECTOR, outline(total))
     try:
         value: Any = plugin.value(total)
