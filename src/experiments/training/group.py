@@ -122,10 +122,13 @@ class Group:
         return self.end(self._write((place, self.with_best([place])) for place in waiting))
 
     @torch.no_grad()
-    def with_best(self, places: Sequence[int]) -> Session:
-        """Return the session of some of the runs with their best parameters, if there are any."""
+    def with_best(self, places: Sequence[int], *, ended: bool = False) -> Session:
+        """Return the session of some of the runs with their best parameters, if there are any.
+
+        It is the session itself of one run that has ended, or is evaluated where it trains.
+        """
         session, axis = lanes.taken(self.session, places, self.state), self.session.axis
-        if session.rule.is_elsewhere and axis.count == 1:  # what is trained stays as it is
+        if session.rule.is_elsewhere and axis.count == 1 and not ended:
             session = lanes.copied(session)
         for row, place in enumerate(places):
             run = self._runs[place]
@@ -138,7 +141,7 @@ class Group:
         """Take runs out, with their best parameters on the disk."""
         if not results:
             return []
-        sessions = {place: self.with_best([place]) for place in results}
+        sessions = {place: self.with_best([place], ended=True) for place in results}
         failed = self._write((p, s) for p, s in sessions.items() if p in self._unwritten)
         failed |= self.finish(results)
         ended = []
