@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from experiments.data.batches import Batches
 from experiments.data.doubts import targets_of
 from experiments.errors import ConfigError, options
 from experiments.plugin import failure, registry, rulepart
@@ -73,9 +74,10 @@ def monitored(
     return name, better[name]
 
 
-def undefined(metrics: Mapping[str, Metric], sizes: Mapping[str, int]) -> Iterator[str]:
-    """Yield which metrics are undefined for splits of so few items."""
-    for split, items in sizes.items():
+def undefined(metrics: Mapping[str, Metric], batches: Mapping[str, Batches]) -> Iterator[str]:
+    """Yield which metrics are undefined for a val or test split of so few items."""
+    for split in ("val", "test"):
+        items = batches[split].size
         for name, metric in metrics.items():
             if items < metric.least:
                 yield f"{split}/{name} is NaN: it takes {metric.least} items, {split} has {items}."

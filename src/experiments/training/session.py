@@ -104,12 +104,9 @@ def prepare(experiment: Experiment) -> Session:
         experiment.monitor, metrics, batches["val"].size
     )
     train = batches["train"]
-    doubts = contract.check_returns(
+    unreached = contract.check_returns(
         experiment, splits.spec, train, params, model, loss=loss_fn, metrics=metrics
     )
-    sizes = {split: batches[split].size for split in ("val", "test")}
-    doubts = [*splits.warnings, *compatibility.undefined(metrics, sizes), *doubts]
-    compatibility.check_batches(experiment, train.size)
     steps = _counted(experiment, train)
     contract.check_schedules(experiment, **steps)
     if steps["total_steps"] >= steps["steps_per_epoch"] or experiment.batch_size == 1:
@@ -128,7 +125,7 @@ def prepare(experiment: Experiment) -> Session:
         state=rule.init(params.vector),
         monitor=monitor,
         higher_is_better=higher_is_better,
-        doubts=doubts,
+        doubts=[*splits.warnings, *compatibility.undefined(metrics, batches), *unreached],
         **steps,
     )
 
@@ -173,6 +170,7 @@ def _batches(
             f"batch_size={experiment.batch_size}: data.drop_last=true leaves no batch of the "
             f"{train.size} items; use at most that many."
         )
+    compatibility.check_batches(experiment, train.size)
     return {
         "train": train,
         "val": make(splits.val, batch_size=size),
