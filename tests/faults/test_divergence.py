@@ -77,7 +77,8 @@ def test_a_parameter_that_is_not_finite_is_named_with_its_step(
     assert status == 3
     assert said.count("\n") == 1
     assert "The loss is nan at step 11" in said
-    assert "weights1 (inf) was the first that was not finite, after step 10" in said
+    wanted = "weights1 (inf) was the first that was not finite, after step 10, which "
+    assert f"{wanted}optimizer=breaking made of finite gradients." in said
     assert "Traceback" in (folder / "error.txt").read_text()
     assert json.loads((folder / "result.json").read_text())["status"] == "diverged"
     assert list(events(folder))[-1]["status"] == "FAILED"
