@@ -5,7 +5,7 @@ import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
-from types import CodeType
+from types import CodeType, MappingProxyType
 from typing import TypeVar, dataclass_transform
 
 from experiments.errors import ConfigError, options
@@ -48,6 +48,7 @@ def register(name: str) -> Callable[[type[P]], type[P]]:
             )
         # Slots would make another class of it, to which its super() calls do not belong.
         plugin = dataclasses.dataclass(kw_only=True)(cls)
+        _inherit_limits(plugin)
         kind = kind_of(plugin)
         if not _NAME.fullmatch(name):
             told = f"{kind}={name!a} of {source(plugin)}"
@@ -62,6 +63,15 @@ def register(name: str) -> Callable[[type[P]], type[P]]:
         return plugin
 
     return file
+
+
+def _inherit_limits(plugin: type[Plugin]) -> None:
+    """Let a field that is declared anew without limits keep those of its base class."""
+    for field in dataclasses.fields(plugin):
+        for base in plugin.__mro__[1:]:
+            above = getattr(base, "__dataclass_fields__", {}).get(field.name)
+            if above is not None and "limits" not in field.metadata:
+                field.metadata = MappingProxyType(dict(field.metadata) | dict(above.metadata))
 
 
 def kind_of(plugin: type[Plugin]) -> str:

@@ -10,11 +10,15 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from experiments.plugin.bounds import number
 from experiments.plugin.kinds import Plugin
 from experiments.plugin.spec import Batch, Parameter, Scope, State
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+NEEDS = frozenset({"loss", "gradient", "hvp", "noise"})
 
 
 @dataclass(kw_only=True, slots=True)
@@ -44,7 +48,7 @@ class RulePart(Plugin):
 class Optimizer(RulePart):
     """An update rule: it turns a gradient into the step that the loop subtracts."""
 
-    lr: float
+    lr: float = number(at_least=0)
 
     def init(self, param: Tensor) -> State:
         """Return the rule's memory before the first step; raise ValueError for what it cannot."""

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments.errors import ConfigError
+from experiments.errors import ConfigError, options
 from experiments.plugin import registry, rulepart
-from experiments.plugin.rulepart import Optimizer, RulePart, Transform
+from experiments.plugin.rulepart import NEEDS, Optimizer, RulePart, Transform
 from experiments.plugin.spec import Parameter, Scope, State, Tensors
 from experiments.rules import returned
 from experiments.rules.again import Again, Moment
@@ -29,6 +29,8 @@ class Part:
         self.plugin = plugin
         self.name = f"{registry.kind_of(type(plugin))}={registry.name_of(type(plugin))}"
         self._all, self._taken, self._own = layout, taken, layout.of(taken)
+        if unknown := [need for need in plugin.needs if need not in NEEDS]:
+            raise ConfigError(f"{self.name}: needs={unknown[0]!r}; {options(unknown[0], NEEDS)}")
         self._is_whole = len(taken) == len(layout.places)
         self._checked: set[str] = set()
 
@@ -81,9 +83,14 @@ class Part:
             if moment is not None and key is not None:
                 put, take = partial(self._with, place), partial(self._of, place)
                 plugin.batch = Again(moment, key, vectors[-1], put, take)
-            given = getattr(plugin, method)(
-                *seen, memory, *(self._of(place, one) if one.dim() else one for one in more)
-            )
+            own_more = [self._of(place, one) if one.dim() else one for one in more]
+            try:
+                given = getattr(plugin, method)(*seen, memory, *own_more)
+            except AttributeError as error:
+                if error.obj is plugin and error.name == "batch":
+                    told = "it has self.batch where it says for what, as in needs = ('gradient',)"
+                    raise ConfigError(f"{self.name}: {told}.") from error
+                raise
             if method not in self._checked:
                 returned.check_pair(f"{self._where(place)}: {method}", given, seen[0], memory)
             result, own = given

@@ -4,7 +4,8 @@ import ctypes
 import logging
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,16 +85,15 @@ def machine_code(code: str) -> Compiled | None:
     if program is None:
         log.debug("There is no C compiler: elementwise rules go operation by operation.")
         return None
-    with TemporaryDirectory() as folder:
-        path, library = Path(folder, "kernel.c"), Path(folder, "kernel.so")
-        path.write_text(code, encoding="utf-8")
-        for threads in (["-fopenmp"], []):  # Apple's compiler has none
-            command = [program, *_OPTIONS.split(), *threads, str(path), "-o", str(library), "-lm"]
-            if _succeeds(command):
-                break
-        else:
-            return None
-        function = ctypes.CDLL(str(library)).kernel
+    try:
+        with TemporaryDirectory() as folder:
+            library = _library(program, code, Path(folder))
+    except OSError as error:  # of a disk that is full, or runs nothing
+        log.debug("The C compiler's work cannot be used: %s.", error)
+        return None
+    if library is None:
+        return None
+    function = library.kernel
     function.restype = ctypes.c_double
     function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
     function.argtypes += [ctypes.c_int]
@@ -101,9 +101,13 @@ def machine_code(code: str) -> Compiled | None:
     return found
 
 
-def _succeeds(command: Sequence[str]) -> bool:
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+def _library(program: str, code: str, folder: Path) -> ctypes.CDLL | None:
+    source, built = folder / "kernel.c", folder / "kernel.so"
+    source.write_text(code, encoding="utf-8")
+    for threads in (["-fopenmp"], []):  # Apple's compiler has none
+        command = [program, *_OPTIONS.split(), *threads, str(source), "-o", str(built), "-lm"]
+        with suppress(subprocess.TimeoutExpired):
+            done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
+            if done.returncode == 0:
+                return ctypes.CDLL(str(built))
+    return None
