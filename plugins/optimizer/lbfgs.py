@@ -13,9 +13,9 @@ class LBFGS(Optimizer):
     begins at sᵀy / yᵀy; Δ = −α d, where α satisfies the strong Wolfe conditions. α = lr is tried
     first, or at the first step lr min(1, 1 / ‖g‖₁).
 
-    Each step must see all of the data: `batch_size` is that of the train split. A step costs a
-    gradient for each α that is tried, mostly one. The search looks at the loss itself, so that
-    transforms that change the gradient do not fit.
+    Each step must see all of the train split by `batch_size` or `accumulate`, and the same loss as
+    the last: without dropout. A step costs a gradient for each α that is tried, mostly one. The
+    search looks at the loss itself, so that transforms that change the gradient do not fit.
     """
 
     needs = ("loss", "gradient")
