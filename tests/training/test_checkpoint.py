@@ -93,6 +93,20 @@ def test_a_run_is_brought_back_to_the_bit_whatever_the_order_of_its_weights(
         assert (found.step.t, found.seconds) == (3, 2.5)
 
 
+def test_a_memory_of_several_vectors_is_brought_back_in_the_order_of_the_weights(
+    tmp_path: Path,
+) -> None:
+    settings = [*IMAGES, "model=cnn", "optimizer=lbfgs", "batch_size=60", "tracking=none"]
+    session = prepare(compose([*settings, "device.memory_format=channels_last"]))
+    batches, path = engine.steps(session), tmp_path / "last.safetensors"
+    step = [next(batches) for _ in range(3)][-1]
+    tensorfile.save(path, *checkpoint.of_run(session, Point(step, [step.losses], {}, 0.0), "run"))
+    other = prepare(compose([*settings, "device.memory_format=contiguous"]))
+    found = checkpoint.bring_back(other, [tensorfile.load(path)]).step.state["optimizer"]["s"]
+    kept = session.params.layout.split(step.state["optimizer"]["s"])
+    assert all(other.params.layout.split(found)[name].equal(kept[name]) for name in kept)
+
+
 def test_another_run_s_tensors_are_refused(tmp_path: Path) -> None:
     session = prepare(compose([*SMALL, "tracking=none"]))
     step = next(engine.steps(session))

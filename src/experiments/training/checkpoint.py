@@ -120,8 +120,8 @@ def _brought_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) 
     )
 
     def placed(like: Tensor, stored: Tensor) -> Tensor:
-        vector = like.shape == params.vector.shape
-        stored = params.layout.reordered(stored) if vector and reordered else stored
+        vectors = like.shape[-1:] == params.vector.shape  # one, or several as L-BFGS keeps
+        stored = params.layout.reordered(stored) if vectors and reordered else stored
         if stored.shape != like.shape:
             raise ValueError(f"a tensor of {list(stored.shape)}, expected {list(like.shape)}")
         return stored.to(like)
