@@ -123,8 +123,12 @@ def test_a_rule_keeps_dtypes_shapes_and_its_arguments(name: str, lanes: int | No
     rule: Optimizer = made("optimizer", name)
     param = params_for(rule, lanes)
     copy = param.clone()
-    state = (vmap(rule.init) if lanes else rule.init)(param)
     values = numbers([rule] * (lanes or 1), CPU)
+
+    def init(values: Any, p: Tensor) -> State:
+        return filled(rule, values).init(p)
+
+    state = (vmap(init) if lanes else init)(values, param)
     for t in range(1, 4):
         time = torch.tensor(float(t), dtype=torch.float64)
         grad = Bowl(t, param[0] if lanes else param).gradient(param)
@@ -153,7 +157,7 @@ def test_a_transform_keeps_dtypes_and_shapes(name: str, lanes: int | None) -> No
 
     def every(values: Any, p: Tensor, lr: Tensor) -> tuple[list[Tensor], State, State]:
         own = looking(transform, values, 1, p)
-        before = transform.init(p, LAYOUT)
+        before = own.init(p, LAYOUT)
         grad, state = own.on_batch(own.batch.gradient(p), p, before)
         grad, state = own.on_gradient(grad, p, state)
         step, state = own.on_step(grad, p, state, lr)

@@ -211,6 +211,27 @@ def test_some_lanes_go_on_as_all_would_have() -> None:
         )
 
 
+@pytest.mark.usefixtures("own_registry")
+def test_a_memory_may_begin_at_a_number_that_lanes_differ_in() -> None:
+    @register("begun")
+    class Begun(Optimizer):
+        """Adagrad, whose sum begins at the square of its rate."""
+
+        lr: float = 0.1
+
+        def init(self, param: Tensor) -> State:
+            return {"v": torch.zeros_like(param) + self.lr**2}
+
+        def update(
+            self, grad: Tensor, param: Tensor, state: State, t: Tensor
+        ) -> tuple[Tensor, State]:
+            v = state["v"] + grad.square()
+            return self.lr * grad / v.sqrt(), {"v": v}
+
+    experiments = varied([*SMALL, *EXACT, "model=mlp", "optimizer=begun"])
+    assert difference(experiments, 10) < 1e-10
+
+
 class Made:
     """An object that does not say what it equals."""
 

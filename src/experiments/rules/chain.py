@@ -52,9 +52,12 @@ class Chain:
         later = {*self._at["on_step"], *self._at["on_params"]}
         return [*self._rules, *(name for name in self.parts if name in later)]
 
-    def init(self, vector: Tensor) -> Memory:
+    def init(self, numbers: Numbers, vector: Tensor) -> Memory:
         """Return the memory of every rule and transform before the first step."""
-        return {name: _kept(part.init(vector), vector) for name, part in self.parts.items()}
+        return {
+            name: _kept(part.init(numbers[name], vector), vector)
+            for name, part in self.parts.items()
+        }
 
     def step(self, numbers: Numbers, grad: Tensor, param: Tensor, *more: Any) -> Stepped:
         """Return the change of all parameters [P], and the next memory.

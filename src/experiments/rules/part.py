@@ -44,17 +44,18 @@ class Part:
         module: str = getattr(type(self.plugin), method).__module__
         return module != rulepart.__name__
 
-    def init(self, vector: Tensor) -> State:
+    def init(self, numbers: Tensors, vector: Tensor) -> State:
         """Return the plugin's memory before the first step; raise ConfigError for what it cannot.
 
         Where it sees one parameter after the other, its tensors are called name/parameter.
         """
+        plugin = filled(self.plugin, numbers)
         memory: State = {}
         for place, (param,), _ in self._seen([vector], {}):
             where = self._where(place)
             layout = self._own if place is None else self._own.of([place])
             try:
-                own = _memory(self.plugin, param, layout.places)
+                own = _memory(plugin, param, layout.places)
             except ValueError as error:
                 raise ConfigError(f"{where}: {error}.") from error
             returned.check_memory(f"{where}: init", own)

@@ -77,7 +77,7 @@ class Rule:
 
     def init(self, vector: Tensor) -> Memory:
         """Return the memory of the optimizer and of each transform before the first step."""
-        memory: Memory = self._axis.map(self._chain.init)(vector)
+        memory: Memory = self._axis.map(self._chain.init)(self.numbers, vector)
         if self._scaled:
             memory[lossscale.KEY] = lossscale.init(vector)
         if self._keys:
