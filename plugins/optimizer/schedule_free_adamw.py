@@ -14,7 +14,7 @@ class ScheduleFreeAdamW(Optimizer):
 
     β₁ takes the place of momentum. Use `schedule.warmup` and no decay: steps of a small lr in the
     warm-up count little in x. x is had from y and z, so that what another transform adds to the
-    step moves x as well.
+    step moves x as well, and that β₁ takes no schedule.
     """
 
     lr: float = number(2.5e-3, at_least=0)
