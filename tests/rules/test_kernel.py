@@ -18,6 +18,7 @@ from experiments.rules.params import Gradients, Params
 from experiments.rules.rule import Rule
 
 ELEMENTWISE = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
+ELEMENTWISE += ["schedule_free_adamw"]
 DTYPES = [torch.float32, torch.float64]
 
 
@@ -164,6 +165,7 @@ OTHERS: dict[str, Callable[[Seen], Tensor]] = {
     "a place": lambda s: torch.cat([s.grad[:5], s.param[5:]]),
     "a value": lambda s: s.grad * float(s.param[0] > 0),
     "a branch": lambda s: s.grad if s.grad[0].item() > 0 else 2 * s.grad,
+    "a rounding": lambda s: torch.div(s.grad, 0.3, rounding_mode="floor"),
     "another shape": lambda s: (s.grad[:, None] * torch.ones_like(s.grad)[None, :2]).sum(1),
 }
 

@@ -17,9 +17,9 @@ from experiments.rules.kernel.trace import Formula
 
 log = logging.getLogger(__name__)
 
-# Takes addresses of the inputs and of where the first result goes, scalars, the first number, how
-# many, and threads; the other results go where the inputs come from. Returns the sum of squares of
-# the first result.
+# Takes addresses of the inputs and of where the first result goes, scalars, where their results go,
+# the first number, how many, and threads; the other results go where the inputs come from. Returns
+# the sum of squares of the first result.
 Compiled = Callable[..., float]
 
 _OPTIONS = "-O3 -march=native -fno-math-errno -fno-trapping-math -ffp-contract=off -shared -fPIC"
@@ -27,11 +27,11 @@ _OPTIONS = "-O3 -march=native -fno-math-errno -fno-trapping-math -ffp-contract=o
 _TEMPLATE = """#include <tgmath.h>
 #include <stdint.h>
 typedef {type} T;
+#define SCALARS {scalars}
 
 static double part(T *const *v, const double *c, int64_t first, int64_t start, int64_t stop) {{
 {pointers}
-{constants}
-{scalars}
+SCALARS
 T sum = 0;
 #pragma omp simd reduction(+:sum)
 for (int64_t i = start; i < stop; i++) {{
@@ -46,7 +46,10 @@ sum += change * change;
 return sum;
 }}
 
-double kernel(T *const *v, const double *c, int64_t first, int64_t count, int threads) {{
+double kernel(T *const *v, const double *c, double *after, int64_t first, int64_t count,
+              int threads) {{
+SCALARS
+{kept}
 if (threads < 2) return part(v, c, first, 0, count);
 double sum = 0;
 #pragma omp parallel for reduction(+:sum) num_threads(threads)
@@ -58,18 +61,23 @@ return sum;
 _SECONDS = 30.0  # that the compiler may take
 
 
-def c_code(formula: Formula, inputs: int, scalars: int, dtype: torch.dtype) -> str:
-    """Return the C code of a loop over numbers of a dtype, which is float32 or float64."""
-    change, *after = formula.results
+def c_code(formula: Formula, inputs: int, scalars: int, kept: int, dtype: torch.dtype) -> str:
+    """Return the C code of a loop over numbers of a dtype, which is float32 or float64.
+
+    So many vectors and scalars go in; so many of the scalars' results, the last, are kept.
+    """
+    change, *after = formula.results[: len(formula.results) - kept]
+    last = enumerate(formula.results[len(after) + 1 :])
     made = [*formula.scalars.items(), *formula.expressions.items()]
     lines = {name: f"const {kind} {name} = {expression};" for name, (kind, expression) in made}
+    known = [f"const double c{n} = c[{n}];" for n in range(scalars)]
     # The first two inputs are the gradient and the parameters, which stay.
     pairs = enumerate(after, start=inputs - len(after))
     return _TEMPLATE.format(
         type=TYPES[dtype],
         pointers="\n".join(f"T *restrict v{n} = v[{n}];" for n in range(inputs + 1)),
-        constants="\n".join(f"const double c{n} = c[{n}];" for n in range(scalars)),
-        scalars="\n".join(lines[name] for name in formula.scalars),
+        scalars=" ".join([*known, *(lines[name] for name in formula.scalars)]),
+        kept=" ".join(f"after[{n}] = {result};" for n, result in last),
         inputs="\n".join(f"const T x{n} = v{n}[j];" for n in range(inputs)),
         expressions="\n".join(lines[name] for name in formula.expressions),
         stores="\n".join(f"v{n}[j] = {result};" for n, result in pairs if result != f"x{n}"),
@@ -95,8 +103,7 @@ def machine_code(code: str) -> Compiled | None:
         return None
     function = library.kernel
     function.restype = ctypes.c_double
-    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
-    function.argtypes += [ctypes.c_int]
+    function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2 + [ctypes.c_int]
     found: Compiled = function
     return found
 

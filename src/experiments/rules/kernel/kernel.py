@@ -10,6 +10,7 @@ from torch import Tensor
 from experiments.rules.chain import Memory, Numbers, Stepped
 from experiments.rules.change import Change
 from experiments.rules.kernel.compiler import Compiled, c_code, machine_code
+from experiments.rules.kernel.expressions import TYPES
 from experiments.rules.kernel.trace import UnfitError, traced
 from experiments.rules.params import Params, gradient_of
 
@@ -34,29 +35,32 @@ def kernel_of(
     its owners.
     """
     own, like = {name: state[name] for name in owners}, params.vector
-    tensors = _flat(own)
-    shaped = all(t.shape == like.shape and t.dtype == like.dtype for t in tensors)
-    apart = len({t.data_ptr() for t in tensors}) == len(tensors)
-    if not (shaped and apart and all(t.is_contiguous() for t in tensors)):
+    vectors, scalars = _divided(own)
+    shaped = all(t.shape == like.shape and t.dtype == like.dtype for t in vectors)
+    apart = len({t.data_ptr() for t in _flat(own)}) == len(_flat(own))
+    whole = all(t.is_contiguous() for t in vectors) and all(t.dtype in TYPES for t in scalars)
+    if not (shaped and apart and whole):
         return None
     copies = _copied(own)
-    vectors, scalars = [grad.clone(), like.clone(), *_flat(copies)], [*_flat(numbers), time]
+    vectors, scalars = _divided(copies)
+    vectors, scalars = [grad.clone(), like.clone(), *vectors], [*_flat(numbers), time, *scalars]
 
     def results() -> list[Tensor]:
         change, after = take(numbers, vectors[0], vectors[1], copies, {}, None, time)
-        return [change, *_flat(after)]
+        return [change, *(tensor for some in _divided(after) for tensor in some)]
 
     try:
         formula, wanted = traced(results, vectors, scalars)
     except UnfitError as error:
         log.debug("The rule goes operation by operation: %s.", error)
         return None
-    function = machine_code(c_code(formula, len(vectors), len(scalars), like.dtype))
+    kept = len(_divided(own)[1])
+    function = machine_code(c_code(formula, len(vectors), len(scalars), kept, like.dtype))
     if function is None:
         return None
     kernel, copies = Kernel(function, owners, params), _copied(own)
-    steps = kernel.step(copies, numbers, time, grad)
-    given = [torch.cat([change.clone() for _, change in steps]), *_flat(copies)]
+    change = torch.cat([change.clone() for _, change in kernel.step(copies, numbers, time, grad)])
+    given = [change, *(tensor for some in _divided(copies) for tensor in some)]
     return kernel if all(map(_is_close, given, wanted)) else None
 
 
@@ -83,9 +87,9 @@ class Kernel:
 
         Without a gradient [P] it is what backward has left with the parameters.
         """
-        scalars = [scalar.item() for scalar in (*_flat(numbers), time)]
-        own = _flat({name: state[name] for name in self._owners})
-        return InBlocks(self, self._params, own, scalars, grad)
+        vectors, kept = _divided({name: state[name] for name in self._owners})
+        scalars = [scalar.item() for scalar in (*_flat(numbers), time, *kept)]
+        return InBlocks(self, self._params, vectors, kept, scalars, grad)
 
 
 class InBlocks(Change):
@@ -96,10 +100,12 @@ class InBlocks(Change):
         kernel: Kernel,
         params: Params,
         state: Sequence[Tensor],
+        kept: Sequence[Tensor],
         scalars: Sequence[float],
         grad: Tensor | None,
     ) -> None:
-        self._kernel, self._params, self._state, self._squares = kernel, params, state, 0.0
+        self._kernel, self._params, self._state, self._kept = kernel, params, state, kept
+        self._squares = 0.0
         self._grad = grad
         self._scalars = (ctypes.c_double * len(scalars))(*scalars)
 
@@ -109,6 +115,7 @@ class InBlocks(Change):
         tensors = [vector if self._grad is None else self._grad, vector]
         tensors += [*self._state, kernel.scratch]
         addresses = (ctypes.c_void_p * len(tensors))(*(t.data_ptr() for t in tensors))
+        after = (ctypes.c_double * len(self._kept))()
         leaves, known, grad = self._params.tensors, None, vector
         for place, start, part, change in kernel.blocks:
             if self._grad is None and place is not known:
@@ -117,9 +124,11 @@ class InBlocks(Change):
                 addresses[0] = grad.data_ptr() - place.start * grad.element_size()
                 known = place
             self._squares += kernel.function(
-                addresses, self._scalars, start, len(part), kernel.threads
+                addresses, self._scalars, after, start, len(part), kernel.threads
             )
             yield part, change
+        for tensor, value in zip(self._kept, after, strict=True):
+            tensor.fill_(value)
 
     def norm(self) -> Tensor:
         """Return the length of the whole, 0-d, after the last block."""
@@ -129,6 +138,12 @@ class InBlocks(Change):
 def _flat(nest: Memory | Numbers) -> list[Tensor]:
     """Return the tensors of a memory, or of numbers, in the order of their names."""
     return [nest[owner][name] for owner in sorted(nest) for name in sorted(nest[owner])]
+
+
+def _divided(memory: Memory) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the vectors of a memory, and its 0-d tensors, each in the order of their names."""
+    tensors = _flat(memory)
+    return [t for t in tensors if t.dim()], [t for t in tensors if not t.dim()]
 
 
 def _copied(memory: Memory) -> Memory:

@@ -88,7 +88,10 @@ class _Trace(TorchDispatchMode):
         if name == "pow" and not isinstance(args[1], Tensor):
             given.append(args[1])
         more = {key: self._operand(v, kind) for key, v in kwargs.items() if key not in _IGNORED}
-        return EXPRESSIONS[name](*given, **more)
+        try:
+            return EXPRESSIONS[name](*given, **more)
+        except TypeError as error:  # an argument that is unknown here, as a mode of rounding
+            raise UnfitError(f"{func} is not known with {', '.join(more)}") from error
 
     def _type(self, out: Tensor, *, is_scalar: bool) -> str:
         if out.dtype == self._like.dtype:
