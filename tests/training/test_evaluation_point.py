@@ -109,3 +109,14 @@ def test_what_is_kept_and_exported_is_what_was_evaluated(multirun: bool, tmp_pat
     assert best.keys() == {
         name for name in last if name.split("/")[0] in ("params", "buffers", "spec")
     }
+
+
+def test_a_run_goes_on_from_where_it_was_trained_and_not_evaluated(tmp_path: Path) -> None:
+    def run(epochs: int, *more: str) -> dict[str, float]:
+        lines = [*RUN, "device=cpu", "tracking=offline", f"epochs={epochs}", *more]
+        return dict(script.run(*lines, root=ROOT).metrics)
+
+    run(2, f"output={tmp_path / 'parts'}")
+    (folder,) = (path.parent for path in (tmp_path / "parts").glob("*/checkpoints"))
+    again = run(4, f"output={tmp_path / 'parts'}", f"resume={folder}", "resume_changed=true")
+    assert again == run(4, f"output={tmp_path / 'whole'}")
