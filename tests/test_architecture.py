@@ -59,6 +59,7 @@ ORDINARY = {
     "xpu": "torch's name of a device type",
     "linear": "the scale of a figure's axis",
     "fake": "torch's name of tensors without values",
+    "noise": "what a rule may need of a step",
     "ema": "the average that rules share",
 }
 # Endings of what a module would happen to be doing; these are nouns of the field.

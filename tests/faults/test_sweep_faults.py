@@ -119,7 +119,7 @@ def test_jobs_that_fail_or_run_out_of_memory(
     assert ended.status == 1
     first, second, third = ended.err.splitlines()
     assert first == "error: 2 of 4 jobs failed:"
-    assert "model.way=raise: on purpose" in second
+    assert "model.way=raise: model=falling: ZeroDivisionError: on purpose (" in second
     assert "Out of memory" in third
     jobs = [sweep / str(n) for n in range(4)]
     statuses = [programs.status_of(folder) for folder in (sweep, *jobs)]

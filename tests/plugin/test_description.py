@@ -5,6 +5,7 @@ import json
 
 import pytest
 from composed import compose
+from fitting import PRESETS
 
 from experiments.errors import ConfigError
 from experiments.plugin import registry
@@ -28,7 +29,10 @@ def _with_values(cls: type[Plugin]) -> Plugin:
 
 @pytest.mark.parametrize(("kind", "name"), KINDS_AND_NAMES)
 def test_every_plugin_comes_back_equal_from_its_description(kind: str, name: str) -> None:
-    plugin = _with_values(registry.lookup(kind, name))
+    if name in PRESETS:
+        plugin = getattr(compose([f"{kind}={PRESETS[name]}"]), kind)
+    else:
+        plugin = _with_values(registry.lookup(kind, name))
     description = json.loads(json.dumps(describe(plugin)))
     assert description["plugin"] == f"{kind}/{name}"
     assert restore(description) == plugin

@@ -59,10 +59,18 @@ def to_yaml(settings: Any) -> str:
 
 def restore(description: dict[str, Any]) -> Any:
     """Return the plugin that `describe` described."""
-    kind, name = description["plugin"].split("/")
-    fields = {key: value for key, value in description.items() if key != "plugin"}
-    schema = OmegaConf.structured(registry.lookup(kind, name))
-    return OmegaConf.to_object(OmegaConf.merge(schema, fields))
+    return OmegaConf.to_object(_typed(description))
+
+
+def _typed(value: Any) -> Any:
+    """Return plain data with configurations of the plugins' types in place of their descriptions."""
+    if not isinstance(value, dict):
+        return value
+    fields = {key: _typed(own) for key, own in value.items() if key != "plugin"}
+    if "plugin" not in value:
+        return fields
+    kind, name = value["plugin"].split("/")
+    return OmegaConf.merge(OmegaConf.structured(registry.lookup(kind, name)), fields)
 
 
 def describe_spec(spec: DataSpec) -> tuple[dict[str, Any], Tensors]:

@@ -34,34 +34,42 @@ def kernel_of(
     It is made of what is done at one step, and has to give the same. `take` changes the memory of
     its owners.
     """
-    own, like = {name: state[name] for name in owners}, params.vector
-    vectors, scalars = _divided(own)
-    shaped = all(t.shape == like.shape and t.dtype == like.dtype for t in vectors)
-    apart = len({t.data_ptr() for t in _flat(own)}) == len(_flat(own))
-    whole = all(t.is_contiguous() for t in vectors) and all(t.dtype in TYPES for t in scalars)
-    if not (shaped and apart and whole):
+    own = {name: state[name] for name in owners}
+    if not _fits(own, params.vector):
         return None
     copies = _copied(own)
-    vectors, scalars = _divided(copies)
-    vectors, scalars = [grad.clone(), like.clone(), *vectors], [*_flat(numbers), time, *scalars]
+    memory, kept = _divided(copies)
+    vectors, scalars = (
+        [grad.clone(), params.vector.clone(), *memory],
+        [*_flat(numbers), time, *kept],
+    )
 
     def results() -> list[Tensor]:
         change, after = take(numbers, vectors[0], vectors[1], copies, {}, None, time)
-        return [change, *(tensor for some in _divided(after) for tensor in some)]
+        return [change, *_in_order(after)]
 
     try:
         formula, wanted = traced(results, vectors, scalars)
     except UnfitError as error:
         log.debug("The rule goes operation by operation: %s.", error)
         return None
-    kept = len(_divided(own)[1])
-    function = machine_code(c_code(formula, len(vectors), len(scalars), kept, like.dtype))
+    code = c_code(formula, len(vectors), len(scalars), len(kept), grad.dtype)
+    function = machine_code(code)
     if function is None:
         return None
     kernel, copies = Kernel(function, owners, params), _copied(own)
-    change = torch.cat([change.clone() for _, change in kernel.step(copies, numbers, time, grad)])
-    given = [change, *(tensor for some in _divided(copies) for tensor in some)]
-    return kernel if all(map(_is_close, given, wanted)) else None
+    change = torch.cat([part.clone() for _, part in kernel.step(copies, numbers, time, grad)])
+    found = [change, *_in_order(copies)]
+    return kernel if all(map(_is_close, found, wanted)) else None
+
+
+def _fits(memory: Memory, like: Tensor) -> bool:
+    """Say whether a memory is of vectors like the parameters, and of numbers, each by itself."""
+    vectors, scalars = _divided(memory)
+    shaped = all(t.shape == like.shape and t.dtype == like.dtype for t in vectors)
+    apart = len({t.data_ptr() for t in _flat(memory)}) == len(_flat(memory))
+    whole = all(t.is_contiguous() for t in vectors) and all(t.dtype in TYPES for t in scalars)
+    return shaped and apart and whole
 
 
 class Kernel:
@@ -144,6 +152,11 @@ def _divided(memory: Memory) -> tuple[list[Tensor], list[Tensor]]:
     """Return the vectors of a memory, and its 0-d tensors, each in the order of their names."""
     tensors = _flat(memory)
     return [t for t in tensors if t.dim()], [t for t in tensors if not t.dim()]
+
+
+def _in_order(memory: Memory) -> list[Tensor]:
+    """Return the vectors of a memory, and then its 0-d tensors."""
+    return [tensor for some in _divided(memory) for tensor in some]
 
 
 def _copied(memory: Memory) -> Memory:
