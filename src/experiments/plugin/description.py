@@ -63,7 +63,7 @@ def restore(description: dict[str, Any]) -> Any:
 
 
 def _typed(value: Any) -> Any:
-    """Return plain data with configurations of the plugins' types in place of their descriptions."""
+    """Return plain data with plugins' configurations, which have types, for descriptions."""
     if not isinstance(value, dict):
         return value
     fields = {key: _typed(own) for key, own in value.items() if key != "plugin"}

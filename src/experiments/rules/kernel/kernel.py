@@ -54,13 +54,23 @@ def kernel_of(
         log.debug("The rule goes operation by operation: %s.", error)
         return None
     code = c_code(formula, len(vectors), len(scalars), len(kept), grad.dtype)
-    function = machine_code(code)
-    if function is None:
+    if (function := machine_code(code)) is None:
         return None
-    kernel, copies = Kernel(function, owners, params), _copied(own)
-    change = torch.cat([part.clone() for _, part in kernel.step(copies, numbers, time, grad)])
-    found = [change, *_in_order(copies)]
-    return kernel if all(map(_is_close, found, wanted)) else None
+    kernel = Kernel(function, owners, params)
+    return kernel if _gives(wanted, kernel, _copied(own), numbers, time, grad) else None
+
+
+def _gives(
+    wanted: Sequence[Tensor],
+    kernel: "Kernel",
+    memory: Memory,
+    numbers: Numbers,
+    time: Tensor,
+    grad: Tensor,
+) -> bool:
+    """Say whether a kernel gives what the operations gave, a change and a memory."""
+    change = torch.cat([part.clone() for _, part in kernel.step(memory, numbers, time, grad)])
+    return all(map(_is_close, [change, *_in_order(memory)], wanted))
 
 
 def _fits(memory: Memory, like: Tensor) -> bool:
