@@ -26,7 +26,7 @@ in which this program's loop and the forms of torch.optim took turns in one proc
 {threads}. A ratio compares the loop with the fastest form in the same round, by wall time and by
 the processor's: median (lowest-highest); below 1 the loop is faster. Batches are of 64 items, of 32
 for `cnn` and of 8 for `resnet18`, whose images are 32x32. The loop reads its batches from the data
-set; torch {reads}."""
+set, and torch {reads}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def main() -> None:
     ours.publish()
     rules, sizes = options.rules, options.sizes
     found = {rule: [_case(rule, size, options) for size in sizes] for rule in rules}
-    reads = "does so, too" if options.read else "has them in memory"
+    reads = "has them ready" if options.ready else "does so in the same way"
     explanation = EXPLANATION.format(rounds=options.rounds, threads=options.threads, reads=reads)
     parts = [machine.origin(["torch"]), explanation]
     parts += [f"### {rule}\n\n{_table(cases)}" for rule, cases in found.items()]
@@ -66,7 +66,7 @@ def main() -> None:
 
 def _case(rule: str, name: str, options: Namespace) -> Case:
     print(f"{rule}, {name}", file=sys.stderr)
-    scale, peer, given = SCALES[name], peers.TORCH[rule], not options.read
+    scale, peer, given = SCALES[name], peers.TORCH[rule], options.ready
     settings = [f"optimizer={rule}", f"device.threads={options.threads}"]
     with scale.data() as data:
         session = scale.session(data, *settings)
@@ -124,7 +124,7 @@ def _options() -> Namespace:
     add("--rounds", type=count, default=25)
     add("--turn", type=float, default=0.05, help="seconds of a turn, of at least one step")
     add("--threads", type=count, default=1)
-    add("--read", action="store_true", help="torch reads its batches as the loop does")
+    add("--ready", action="store_true", help="torch has its batches ready, and reads none")
     add("--write", type=Path, metavar="FILE", help="put the tables between its sizes marks")
     add("--picture", type=Path, metavar="FILE", help="draw the curve")
     return parser.parse_args()

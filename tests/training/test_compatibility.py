@@ -185,3 +185,21 @@ def test_what_is_monitored_is_the_first_metric_unless_another_is_asked_for(
     metrics = session(*REGRESSION, "metric=[mae,r2]").metrics
     assert monitored(asked, metrics) == found
     assert monitored(None, {}) == ("val/loss", False)
+
+
+@pytest.mark.parametrize("rule", ["optimizer=lbfgs"])
+@pytest.mark.parametrize(
+    ("setting", "change"),
+    [
+        ("batch_size=69", []),
+        ("data.sampling=balanced", ["batch_size=70", "data.sampling=balanced"]),
+        ("augment=[noise,mixup]", ["batch_size=35", "accumulate=2", "augment=[noise,mixup]"]),
+    ],
+)
+def test_a_rule_that_needs_all_of_the_data_refuses_what_changes_it(
+    rule: str, setting: str, change: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        session(*CLASSES, rule, *(change or [setting]))
+    assert str(caught.value).startswith(f"{setting}: {rule} needs the same batch at each step")
+    session(*CLASSES, rule, "batch_size=35", "accumulate=2")

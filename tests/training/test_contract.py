@@ -246,3 +246,19 @@ def test_a_loss_that_fits_no_task_and_no_loss_are_told() -> None:
     with pytest.raises(ConfigError, match="loss=taskless: its class does not say for what it is"):
         prepared("loss=taskless")
     assert "expected of fit() a loss, found a MSELoss" in refusal("loss=unfit")
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_parameter_that_no_gradient_reaches_is_named() -> None:
+    @register("idle")
+    class Idle(Model):
+        def build(self, spec: DataSpec) -> nn.Module:
+            network = nn.Sequential(nn.Flatten(), nn.Linear(spec.features, spec.outputs))
+            network.register_parameter("idle", nn.Parameter(torch.ones(3)))
+            return network
+
+    session = prepared("model=idle")
+    assert "At step 1 no gradient reaches parameter idle: the loss does not depend on it." in (
+        session.doubts
+    )
+    assert not any("reaches" in doubt for doubt in prepared("model=mlp").doubts)

@@ -104,19 +104,20 @@ def augmentations_for(experiment: Experiment, spec: DataSpec, loss: Loss) -> dic
 def check_batches(experiment: Experiment, items: int) -> None:
     """Raise ConfigError where a rule must see all of the train split's items at each step."""
     seen = experiment.batch_size * experiment.accumulate
-    for part in (experiment.optimizer, *experiment.transform.values()):
-        for plugin in filter(lambda one: one.full_batch, rulepart.within(part)):
-            name = f"{registry.kind_of(type(plugin))}={registry.name_of(type(plugin))}"
-            if seen < items:
-                raise ConfigError(
-                    f"batch_size={experiment.batch_size}: {name} needs the same batch at each "
-                    f"step, all {items} items of train; give batch_size={items}."
-                )
-            if experiment.augment:
-                names = ",".join(experiment.augment)
-                raise ConfigError(
-                    f"augment=[{names}]: {name} needs the same batch at each step, and it changes."
-                )
+    sampling, augment = experiment.data.sampling, ",".join(experiment.augment)
+    parts = [experiment.optimizer, *experiment.transform.values()]
+    changes = {
+        f"batch_size={experiment.batch_size}": seen < items,
+        f"data.sampling={sampling.name}": sampling is not Sampling.uniform,
+        f"augment=[{augment}]": bool(augment),
+    }
+    for plugin in (one for part in parts for one in rulepart.within(part) if one.full_batch):
+        name = f"{registry.kind_of(type(plugin))}={registry.name_of(type(plugin))}"
+        for setting in (setting for setting, is_so in changes.items() if is_so):
+            raise ConfigError(
+                f"{setting}: {name} needs the same batch at each step, all {items} items of train "
+                f"as they are; give batch_size={items}, and neither sampling nor augmentations."
+            )
 
 
 def sampling_for(experiment: Experiment, splits: Splits) -> Tensor | None:
