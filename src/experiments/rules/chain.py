@@ -80,8 +80,9 @@ class Chain:
         return self._back(calls, grad, param), calls.memory
 
     def _calls(self, numbers: Numbers, *more: Any) -> "_Calls":
-        own = {name: numbers_of(name, numbers) for name in self._rules}
-        return _Calls(self.parts, numbers | own, *more)
+        if OPTIMIZER not in self._rules:
+            numbers = numbers | {name: numbers_of(name, numbers) for name in self._rules}
+        return _Calls(self.parts, numbers, *more)
 
     def _front(self, calls: "_Calls", grad: Tensor, param: Tensor) -> Tensor:
         for place in ("on_batch", "on_gradient"):

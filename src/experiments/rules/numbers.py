@@ -1,8 +1,8 @@
 """The numbers of a plugin as tensors, so that schedules and lanes change values and not code."""
 
-import copy
 import dataclasses
 from collections.abc import Sequence
+from functools import cache
 from types import FunctionType
 from typing import Any, TypeVar
 
@@ -35,10 +35,21 @@ def numbers(plugins: Sequence[Plugin], device: torch.device) -> Tensors:
 
 def filled(plugin: P, values: Tensors) -> P:
     """Return a copy of the plugin with tensors in place of its numbers."""
-    twin = copy.copy(plugin)
+    # What copy.copy does, in a fifth of its time, which is a part of each step.
+    twin = object.__new__(type(plugin))
+    for name in _slots(type(plugin)):
+        setattr(twin, name, getattr(plugin, name))
+    vars(twin).update(vars(plugin))
     for name, value in values.items():
         setattr(twin, name, value)
     return twin
+
+
+@cache
+def _slots(cls: type[Plugin]) -> list[str]:
+    """Name the fields that the classes above a plugin's keep outside its dictionary."""
+    slots = {name for base in cls.__mro__ for name in getattr(base, "__slots__", ())}
+    return [field.name for field in dataclasses.fields(cls) if field.name in slots]
 
 
 def unshared(plugins: Sequence[Plugin]) -> str | None:

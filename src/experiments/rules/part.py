@@ -32,7 +32,7 @@ class Part:
         if unknown := [need for need in plugin.needs if need not in NEEDS]:
             raise ConfigError(f"{self.name}: needs={unknown[0]!r}; {options(unknown[0], NEEDS)}")
         self._is_whole = len(taken) == len(layout.places)
-        self._checked: set[str] = set()
+        self._checked: set[tuple[str, str]] = set()  # methods, and of which parameter
 
     @property
     def size(self) -> int:
@@ -77,28 +77,41 @@ class Part:
         The last of the vectors are the parameters. A plugin that looks again is lent the `moment`,
         and the `key` of its noise.
         """
-        plugin: Any = filled(self.plugin, numbers)
+        plugin, param = filled(self.plugin, numbers), vectors[-1]
         results: list[Tensor] = []
         after: State = {}
         for place, seen, memory in self._seen(vectors, state):
             if moment is not None and key is not None:
                 put, take = partial(self._with, place), partial(self._of, place)
-                plugin.batch = Again(moment, key, vectors[-1], put, take)
-            own_more = [self._of(place, one) if one.dim() else one for one in more]
-            try:
-                given = getattr(plugin, method)(*seen, memory, *own_more)
-            except AttributeError as error:
-                if error.obj is plugin and error.name == "batch":
-                    told = "it has self.batch where it says for what, as in needs = ('gradient',)"
-                    raise ConfigError(f"{self.name}: {told}.") from error
-                raise
-            if method not in self._checked:
-                returned.check_pair(f"{self._where(place)}: {method}", given, seen[0], memory)
-            result, own = given
-            results.append(result if place is None else self._own.flat(result, place))
-            after |= {_key(name, place): tensor for name, tensor in own.items()}
-        self._checked.add(method)
-        return (torch.cat(results) if len(results) > 1 else results[0]), after
+                object.__setattr__(plugin, "batch", Again(moment, key, param, put, take))
+            if place is None:
+                return self._called(plugin, method, place, [*seen, memory, *more])
+            own = [self._of(place, one) if one.dim() else one for one in more]
+            given = self._called(plugin, method, place, [*seen, memory, *own])
+            results.append(self._own.flat(given[0], place))
+            after |= {_key(name, place): tensor for name, tensor in given[1].items()}
+        return torch.cat(results), after
+
+    def _called(
+        self, plugin: RulePart, method: str, place: Parameter | None, arguments: list[Any]
+    ) -> tuple[Tensor, State]:
+        """Call a method for what the plugin sees at a place, and check what it returns at first."""
+        where = method, place.name if place else ""
+        if where in self._checked:
+            given: tuple[Tensor, State] = getattr(plugin, method)(*arguments)
+            return given
+        told = f"{self._where(place)}: {method}"
+        first, memory = arguments[0], next(own for own in arguments if isinstance(own, dict))
+        try:
+            given = getattr(plugin, method)(*arguments)
+        except AttributeError as error:
+            if error.obj is plugin and error.name == "batch":
+                lack = "it has self.batch where it says for what, as in needs = ('gradient',)"
+                raise ConfigError(f"{told}: {lack}.") from error
+            raise
+        returned.check_pair(told, given, first, memory)
+        self._checked.add(where)
+        return given
 
     def evaluated(self, numbers: Tensors, vector: Tensor, state: State) -> Tensor:
         """Return the plugin's part of the parameters at which the model is evaluated."""

@@ -19,8 +19,7 @@ def routes_of(optimizers: Sequence[Optimizer], layout: Layout) -> dict[str, list
 
 def numbers_of(name: str, numbers: Mapping[str, Tensors]) -> Tensors:
     """Return the numbers of a route's rule: its lr counts times that of the whole."""
-    own, whole = numbers[name], numbers[OPTIMIZER]
-    return own if name == OPTIMIZER else own | {"lr": own["lr"] * whole["lr"]}
+    return numbers[name] | {"lr": numbers[name]["lr"] * numbers[OPTIMIZER]["lr"]}
 
 
 def _of_one(optimizer: Optimizer, layout: Layout) -> dict[str, Route]:
