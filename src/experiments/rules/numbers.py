@@ -39,8 +39,7 @@ def filled(plugin: P, values: Tensors) -> P:
     twin = object.__new__(type(plugin))
     for name in _slots(type(plugin)):
         setattr(twin, name, getattr(plugin, name))
-    vars(twin).update(vars(plugin))
-    for name, value in values.items():
+    for name, value in (getattr(plugin, "__dict__", {}) | values).items():
         setattr(twin, name, value)
     return twin
 
