@@ -143,3 +143,26 @@ def test_a_run_ends_at_once_and_lanes_as_one_run_does(capsys: pytest.CaptureFixt
     runs = script.sweep("optimizer=wrong", "optimizer.lr=0.1,0.2", "tracking=none", root=ROOT)
     assert all("optimizer=wrong: update returned" in run.result.reason for run in runs)
     assert "Traceback" not in capsys.readouterr().out
+
+
+def test_an_attribute_that_init_has_made_is_there_in_every_step() -> None:
+    @register("shaped")
+    class Shaped(Optimizer):
+        """Remembers a shape beside its state."""
+
+        lr: float = 0.1
+
+        def init(self, param: Tensor) -> State:
+            self.shape = param.shape
+            return {}
+
+        def update(
+            self, grad: Tensor, param: Tensor, state: State, t: Tensor
+        ) -> tuple[Tensor, State]:
+            return self.lr * grad.view(self.shape), state
+
+    step(Shaped())
+    lines = ["optimizer=shaped", "tracking=none", "epochs=1"]
+    alone = script.run(*lines, "optimizer.lr=0.2", root=ROOT)
+    _, lane = script.sweep(*lines, "optimizer.lr=0.1,0.2", root=ROOT)
+    assert lane.metrics == pytest.approx(alone.metrics)

@@ -60,6 +60,10 @@ class Part:
                 raise ConfigError(f"{where}: {error}.") from error
             returned.check_memory(f"{where}: init", own)
             memory |= {_key(name, place): tensor for name, tensor in own.items()}
+        # Attributes that `init` has made are the plugin's, though it saw a copy of it.
+        for name, value in vars(plugin).items():
+            if name not in numbers:
+                setattr(self.plugin, name, value)
         return memory
 
     def call(
