@@ -184,6 +184,16 @@ def test_random_numbers_are_drawn_anew_at_each_step() -> None:
     assert len({norm.item() for norm in norms}) == len(norms)
 
 
+@pytest.mark.usefixtures("own_registry")
+def test_a_rule_that_writes_to_an_object_of_its_own_is_called_at_each_step() -> None:
+    seen: list[float] = []
+    rule = made(lambda s: s.grad * (1.0 if seen.append(s.lr.item()) is None else 0.0))  # type: ignore[func-returns-value]
+    check(rule, {}, torch.float64, kernel=False)
+    listing = made(lambda s: s.grad)
+    listing.calls = seen  # type: ignore[attr-defined]
+    check(listing, {}, torch.float64, kernel=False)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_rule_goes_in_one_pass_behind_a_norm_of_everything(dtype: torch.dtype) -> None:
     names = ("clip_norm", "weight_decay", "ema")
