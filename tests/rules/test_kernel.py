@@ -123,6 +123,13 @@ def undefined(s: Seen) -> Tensor:
     return root.sign() * s.lr * math.inf * s.param
 
 
+def renamed(s: Seen) -> Tensor:
+    """Change a tensor by its other name."""
+    x = s.grad * s.lr
+    x.detach().mul_(0.5)
+    return x
+
+
 def counted(s: Seen) -> Tensor:
     """Divide by how many numbers there are."""
     return s.grad / s.param.numel()
@@ -149,7 +156,7 @@ def made(equation: Callable[[Seen], Tensor]) -> Optimizer:
 
 @pytest.mark.usefixtures("own_registry")
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("equation", [several, in_place, undefined, counted])
+@pytest.mark.parametrize("equation", [several, in_place, undefined, counted, renamed])
 def test_an_equation_of_ones_own_goes_in_one_pass(
     equation: Callable[[Seen], Tensor], dtype: torch.dtype
 ) -> None:
@@ -217,3 +224,31 @@ def test_without_a_compiler_rules_go_operation_by_operation(
 def test_threads_share_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     check(lookup("optimizer", "adam")(), {}, torch.float64, kernel=True)  # type: ignore[arg-type]
+
+
+def rectified(s: Seen) -> Tensor:
+    """Go on otherwise once a number of the step is large, as RAdam."""
+    rho = 20 - 2 * s.t * 0.9**s.t / (1 - 0.9**s.t)
+    rate = torch.where(rho > 5, s.lr / rho, s.lr).to(s.grad.dtype)
+    small = torch.where(s.lr < 0.05, 0.5, 2.0).to(s.grad.dtype)
+    return rate * small * torch.where(s.grad > 0, s.grad, 0.5)
+
+
+SOMETIMES: dict[str, Callable[[Seen], Tensor]] = {
+    "a list": lambda s: s.grad * s.t.tolist(),
+    "an array": lambda s: s.grad * float(s.t.numpy()),
+    "truths": lambda s: s.grad * (s.grad * 0.3).bool(),
+    "a rounding of the step": lambda s: s.grad * torch.div(s.t - 1, 2, rounding_mode="floor"),
+}
+
+
+@pytest.mark.usefixtures("own_registry")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_choice_by_the_step_or_the_rate_is_taken_at_each_step(dtype: torch.dtype) -> None:
+    check(made(rectified), {}, dtype, kernel=True)
+
+
+@pytest.mark.usefixtures("own_registry")
+@pytest.mark.parametrize("kind", SOMETIMES)
+def test_what_a_step_alone_does_not_show_goes_operation_by_operation(kind: str) -> None:
+    check(made(SOMETIMES[kind]), {}, torch.float64, kernel=False)

@@ -19,8 +19,7 @@ WRONG: dict[str, tuple[Callable[[Tensor, State], Any], str]] = {
     "a step alone": (
         lambda g, _: g,
         "optimizer=wrong: update returned a tensor of shape [6] and dtype float64, expected two "
-        "things: what is made of the gradient (or of the step, or of the parameters), and the next "
-        "state.",
+        "things: a tensor like the first argument, and the next state.",
     ),
     "nothing": (lambda *_: None, "optimizer=wrong: update returned None, expected two things"),
     "a scalar": (
@@ -33,7 +32,7 @@ WRONG: dict[str, tuple[Callable[[Tensor, State], Any], str]] = {
     "no state": (lambda g, _: (g, None), "update returned None as state, expected tensors by name"),
     "a number as state": (
         lambda g, _: (g, {"m": 3}),
-        "'m' is 3, expected a tensor by its name: a number is kept as `torch.tensor(0.0)`.",
+        "'m' is 3, expected a tensor by its name: a number is kept as `param.new_zeros(())`.",
     ),
     "less state": (lambda g, _: (g, {}), "update returned a state of nothing, expected m"),
     "more state": (lambda g, s: (g, s | {"v": g}), "returned a state of m, v, expected m"),
@@ -166,3 +165,112 @@ def test_an_attribute_that_init_has_made_is_there_in_every_step() -> None:
     alone = script.run(*lines, "optimizer.lr=0.2", root=ROOT)
     _, lane = script.sweep(*lines, "optimizer.lr=0.1,0.2", root=ROOT)
     assert lane.metrics == pytest.approx(alone.metrics)
+
+
+def test_a_count_on_the_rule_itself_is_told_to_be_lost() -> None:
+    @register("counting")
+    class Counting(Optimizer):
+        """Counts its steps."""
+
+        lr: float = 0.1
+
+        def __post_init__(self) -> None:
+            self.count = 0
+
+        def update(
+            self, grad: Tensor, param: Tensor, state: State, t: Tensor
+        ) -> tuple[Tensor, State]:
+            self.count += 1
+            return self.lr * grad / self.count, state
+
+    with pytest.raises(ConfigError, match=r"update sets self\.count, which is lost"):
+        step(Counting())
+
+
+def test_a_memory_made_in_a_step_is_told() -> None:
+    def lazily(grad: Tensor, state: State) -> tuple[Tensor, State]:
+        if "v" not in state:
+            state["v"] = torch.zeros_like(grad)
+        return grad, state
+
+    with pytest.raises(ConfigError, match="returned a state of m, v, expected m"):
+        step(wrong(lazily))
+
+
+def test_a_class_says_its_scope_by_name_and_has_methods_of_its_kind() -> None:
+    @register("per_tensor")
+    class PerTensor(Optimizer):
+        """Sees a matrix."""
+
+        scope = "tensor"  # type: ignore[assignment]
+        lr: float = 0.1
+
+        def update(
+            self, grad: Tensor, param: Tensor, state: State, t: Tensor
+        ) -> tuple[Tensor, State]:
+            assert grad.shape == (3, 2)
+            return grad, state
+
+    step(PerTensor())
+    PerTensor.scope = "tensors"  # type: ignore[assignment]
+    with pytest.raises(ConfigError, match="scope='tensors'; did you mean 'tensor'"):
+        step(PerTensor())
+
+    @register("idle")
+    class Idle(Transform):
+        """Has a name misspelt."""
+
+        def on_grad(self, grad: Tensor, param: Tensor, state: State) -> tuple[Tensor, State]:
+            return grad, state
+
+    with pytest.raises(ConfigError, match=r"transform=idle has no method .* 'on_gradient'"):
+        step(lookup("optimizer", "sgd")(), {"idle": Idle()})  # type: ignore[arg-type]
+
+
+def test_other_arguments_than_those_of_the_kind_are_told() -> None:
+    @register("short")
+    class Short(Optimizer):
+        """Takes no step number."""
+
+        lr: float = 0.1
+
+        def update(self, grad: Tensor, param: Tensor, state: State) -> tuple[Tensor, State]:  # type: ignore[override]
+            return grad, state
+
+    with pytest.raises(ConfigError, match="optimizer=short: update has other arguments"):
+        step(Short())
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize("scope", ["vector", "tensor"])
+def test_views_of_gradient_and_parameters_are_kept_as_they_were(lanes: int, scope: str) -> None:
+    own = scope
+
+    @register("viewing")
+    class Viewing(Optimizer):
+        """Remembers views."""
+
+        scope = own  # type: ignore[assignment]
+        lr: float = 0.1
+
+        def init(self, param: Tensor) -> State:
+            return {"start": param.detach(), "last": torch.zeros_like(param)}
+
+        def update(
+            self, grad: Tensor, param: Tensor, state: State, t: Tensor
+        ) -> tuple[Tensor, State]:
+            change = grad + state["last"] + param - state["start"]
+            return 0.1 * change, {"start": state["start"], "last": grad.detach()}
+
+    params = params_of([tensors_only(weights=numbers(3, 2)) for _ in range(lanes)])
+    rule = rule_of(params, [Viewing() for _ in range(lanes)])
+    state, point, last = rule.init(params.vector), params.vector.clone(), 0.0
+    start = point.clone()
+    for t in range(1, 4):
+        gradient = numbers(6, seed=t).expand_as(params.vector).clone()
+        point = point - 0.1 * (gradient + last + point - start)
+        last = gradient.clone()
+        change, state = rule.step(gradient, params.vector, state, t)
+        params.vector.sub_(change)
+        gradient.zero_()
+    torch.testing.assert_close(params.vector, point)

@@ -11,13 +11,12 @@ from experiments.rules.again import Moment
 from experiments.rules.evaluations import Evaluations
 from experiments.rules.layout import Layout
 from experiments.rules.part import Part
+from experiments.rules.returned import PLACES
 from experiments.rules.routes import OPTIMIZER, numbers_of, routes_of
 
 Memory = dict[str, State]
 Numbers = dict[str, Tensors]
 Stepped = tuple[Tensor, Memory]
-
-_PLACES = ("on_batch", "on_gradient", "on_step", "on_params")  # of transforms
 
 
 class Chain:
@@ -43,7 +42,7 @@ class Chain:
             name: Part(own[0], layout, layout.places) for name, own in transforms.items()
         }
         self._at = {
-            place: [name for name in transforms if self.parts[name].has(place)] for place in _PLACES
+            place: [name for name in transforms if self.parts[name].has(place)] for place in PLACES
         }
 
     @property
@@ -54,10 +53,7 @@ class Chain:
 
     def init(self, numbers: Numbers, vector: Tensor) -> Memory:
         """Return the memory of every rule and transform before the first step."""
-        return {
-            name: _kept(part.init(numbers[name], vector), vector)
-            for name, part in self.parts.items()
-        }
+        return {name: part.init(numbers[name], vector) for name, part in self.parts.items()}
 
     def step(self, numbers: Numbers, grad: Tensor, param: Tensor, *more: Any) -> Stepped:
         """Return the change of all parameters [P], and the next memory.
@@ -144,7 +140,7 @@ class _Calls:
 
     def call(self, name: str, method: str, *seen: Tensor, more: Sequence[Tensor] = ()) -> Tensor:
         """Call a method of a plugin, and keep its next memory."""
-        result, memory = self._parts[name].call(
+        result, self.memory[name] = self._parts[name].call(
             method,
             self.numbers[name],
             seen,
@@ -153,13 +149,16 @@ class _Calls:
             moment=self._moment,
             key=self._keys.get(name),
         )
-        self.memory[name] = _kept(memory, *seen)
         return result
 
 
-def _kept(state: State, *lent: Tensor) -> State:
+def owned(memory: Memory, *lent: Tensor) -> Memory:
     """Copy what a memory holds of the vectors that the loop goes on to change in place."""
+    places = {vector.untyped_storage()._cdata for vector in lent}
     return {
-        name: tensor.clone() if any(tensor is one for one in lent) else tensor
-        for name, tensor in state.items()
+        owner: {
+            name: tensor.clone() if tensor.untyped_storage()._cdata in places else tensor
+            for name, tensor in state.items()
+        }
+        for owner, state in memory.items()
     }

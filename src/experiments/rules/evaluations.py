@@ -47,12 +47,6 @@ class Evaluations:
         self._random = self._state() if again else None
         self.gradients = 0  # that were computed, beside that of the step
 
-    @property
-    def draws(self) -> bool:
-        """Whether the model has drawn random numbers since the step began."""
-        now = self._state() if self._random is not None else []
-        return any(not a.equal(b) for a, b in zip(self._random or [], now, strict=True))
-
     def loss(self, vector: Tensor) -> Tensor:
         """Return the losses at other parameters."""
         return self._in_lanes(self._losses, vector)[0]

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments.errors import ConfigError, options
-from experiments.plugin import registry, rulepart
-from experiments.plugin.rulepart import NEEDS, Optimizer, RulePart, Transform
+from experiments.errors import ConfigError
+from experiments.plugin import registry
+from experiments.plugin.rulepart import Optimizer, RulePart, Transform
 from experiments.plugin.spec import Parameter, Scope, State, Tensors
 from experiments.rules import returned
 from experiments.rules.again import Again, Moment
@@ -29,8 +29,8 @@ class Part:
         self.plugin = plugin
         self.name = f"{registry.kind_of(type(plugin))}={registry.name_of(type(plugin))}"
         self._all, self._taken, self._own = layout, taken, layout.of(taken)
-        if unknown := [need for need in plugin.needs if need not in NEEDS]:
-            raise ConfigError(f"{self.name}: needs={unknown[0]!r}; {options(unknown[0], NEEDS)}")
+        returned.check_declared(self.name, plugin)
+        self._scope = Scope(plugin.scope)
         self._is_whole = len(taken) == len(layout.places)
         self._checked: set[tuple[str, str]] = set()  # methods, and of which parameter
 
@@ -41,8 +41,7 @@ class Part:
 
     def has(self, method: str) -> bool:
         """Say whether the plugin has a method of its own, and not that of its kind."""
-        module: str = getattr(type(self.plugin), method).__module__
-        return module != rulepart.__name__
+        return returned.has_own(self.plugin, method)
 
     def init(self, numbers: Tensors, vector: Tensor) -> State:
         """Return the plugin's memory before the first step; raise ConfigError for what it cannot.
@@ -55,7 +54,8 @@ class Part:
             where = self._where(place)
             layout = self._own if place is None else self._own.of([place])
             try:
-                own = _memory(plugin, param, layout.places)
+                with returned.telling(f"{where}: init", plugin):
+                    own = _memory(plugin, param, layout.places)
             except ValueError as error:
                 raise ConfigError(f"{where}: {error}.") from error
             returned.check_memory(f"{where}: init", own)
@@ -89,9 +89,9 @@ class Part:
                 put, take = partial(self._with, place), partial(self._of, place)
                 object.__setattr__(plugin, "batch", Again(moment, key, param, put, take))
             if place is None:
-                return self._called(plugin, method, place, [*seen, memory, *more])
+                return self._called(plugin, method, place, [*seen, dict(memory), *more])
             own = [self._of(place, one) if one.dim() else one for one in more]
-            given = self._called(plugin, method, place, [*seen, memory, *own])
+            given = self._called(plugin, method, place, [*seen, dict(memory), *own])
             results.append(self._own.flat(given[0], place))
             after |= {_key(name, place): tensor for name, tensor in given[1].items()}
         return torch.cat(results), after
@@ -105,15 +105,12 @@ class Part:
             given: tuple[Tensor, State] = getattr(plugin, method)(*arguments)
             return given
         told = f"{self._where(place)}: {method}"
-        first, memory = arguments[0], next(own for own in arguments if isinstance(own, dict))
-        try:
+        count = next(n for n, own in enumerate(arguments) if isinstance(own, dict))
+        memory, before = dict(arguments[count]), dict(vars(plugin))
+        with returned.telling(told, plugin):
             given = getattr(plugin, method)(*arguments)
-        except AttributeError as error:
-            if error.obj is plugin and error.name == "batch":
-                lack = "it has self.batch where it says for what, as in needs = ('gradient',)"
-                raise ConfigError(f"{told}: {lack}.") from error
-            raise
-        returned.check_pair(told, given, first, memory)
+        returned.check_pair(told, given, arguments[0], memory)
+        returned.check_attributes(told, before, vars(plugin))
         self._checked.add(where)
         return given
 
@@ -122,7 +119,8 @@ class Part:
         plugin: Any = filled(self.plugin, numbers)
         results: list[Tensor] = []
         for place, (param,), memory in self._seen([vector], state):
-            result = plugin.evaluated(param, memory)
+            with returned.telling(f"{self._where(place)}: evaluated", plugin):
+                result = plugin.evaluated(param, memory)
             returned.check_vector(f"{self._where(place)}: evaluated", result, param)
             results.append(result if place is None else self._own.flat(result, place))
         return torch.cat(results) if len(results) > 1 else results[0]
@@ -141,7 +139,7 @@ class Part:
     ) -> Iterator[tuple[Parameter | None, list[Tensor], State]]:
         """Yield what the plugin sees at once of vectors [P] and of its memory."""
         own = [self._gathered(vector) for vector in vectors]
-        if self.plugin.scope is Scope.vector:
+        if self._scope is Scope.vector:
             yield None, own, state
             return
         split = [self._own.split(vector) for vector in own]

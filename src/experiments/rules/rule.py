@@ -11,7 +11,7 @@ from experiments.plugin.kinds import Schedule
 from experiments.plugin.rulepart import Optimizer, Transform
 from experiments.plugin.spec import Tensors
 from experiments.rules import lossscale
-from experiments.rules.chain import Chain, Memory, Stepped
+from experiments.rules.chain import Chain, Memory, Stepped, owned
 from experiments.rules.change import Change
 from experiments.rules.evaluations import Evaluations, Examples, LossFn, NetworkFunction
 from experiments.rules.kernel.fused import Fused
@@ -60,15 +60,21 @@ class Rule:
         # Gives step t as a 0-d tensor, and every scheduled number at it: 0-d, in lanes [K].
         self.clock: Callable[[int], tuple[Tensor, Tensors]] = timetable.at
         self._keys = self._keys_of(seeds)
-        self._draws, self._is_bound = False, False
+        self._is_bound = False
         plain = self._axis.count == 1 and device.type == "cpu" and not scaled
         self._fused = Fused(self._chain) if plain else None
         if scaled and self._keys:
-            name = self._chain.parts[next(iter(self._keys))].name
-            raise ConfigError(f"device.precision=fp16: {name} looks again at a batch; use bf16.")
+            raise ConfigError(
+                f"device.precision=fp16: {self.looking} looks again at a batch; use bf16."
+            )
         # Made once: a plain run has it at each step for nothing.
         lanes = (0, 0, 0, 0, 0, 0 if self._keys else None, None, None, None)
         self._stepped = self._axis.map(self._chain.step, in_dims=lanes, randomness="different")
+
+    @property
+    def looking(self) -> str | None:
+        """Name a plugin that needs more of a step than its gradient, if any does."""
+        return next((self._chain.parts[name].name for name in self._keys), None)
 
     @property
     def is_elsewhere(self) -> bool:
@@ -77,7 +83,7 @@ class Rule:
 
     def init(self, vector: Tensor) -> Memory:
         """Return the memory of the optimizer and of each transform before the first step."""
-        memory: Memory = self._axis.map(self._chain.init)(self.numbers, vector)
+        memory = owned(self._axis.map(self._chain.init)(self.numbers, vector), vector)
         if self._scaled:
             memory[lossscale.KEY] = lossscale.init(vector)
         if self._keys:
@@ -122,7 +128,8 @@ class Rule:
 
             def front() -> Stepped:
                 more = (state, self._keys, loss, time, t, evaluations)
-                return self._chain.front(values, params.gradient, params.vector, *more)
+                grad, memory = self._chain.front(values, params.gradient, params.vector, *more)
+                return grad, owned(memory, params.vector)
 
             if found := self._fused.step(params, state, values, time, front):
                 return found[0], self._counted(found[1], evaluations)
@@ -141,7 +148,6 @@ class Rule:
         """Return a memory with the evaluations that a step has taken beside its own."""
         if evaluations is None:
             return memory
-        self._draws = self._draws or evaluations.draws
         return memory | {COST: {"gradients": memory[COST]["gradients"] + evaluations.gradients}}
 
     def _values(self, scheduled: Tensors) -> dict[str, Tensors]:
@@ -164,7 +170,7 @@ class Rule:
             change, after = self._stepped(
                 values, grads, vector, state, self._keys, loss, time, t, evaluations
             )
-            return change, after
+            return change, owned(after, grads, vector)
 
         if self._scaled:
             return lossscale.update(stepped, grads, state)
@@ -184,9 +190,6 @@ class Rule:
         for part in self._chain.parts.values():
             if not part.plugin.in_programs:
                 raise CaptureError(f"{part.name} cannot be part of a program")
-            if part.plugin.needs and self._draws:
-                told = f"{part.name} looks again at a batch"
-                raise CaptureError(f"{told} for which the model draws random numbers")
         twin = copy.copy(self)
         twin.numbers, twin.clock = numbers, clock.__getitem__
         twin._is_bound, twin._fused = True, None

@@ -59,6 +59,15 @@ class Forward:
         """Return the same function, whose calls leave the running statistics alone."""
         return self.bound({name: buffer.clone() for name, buffer in self.buffers.items()})
 
+    def draws(self, tensors: Tensors, inputs: Tensor) -> bool:
+        """Say whether training draws random numbers, as dropout does."""
+        devices = [self._device] if self._device == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            before = _random(self._device)
+            self.train()
+            self.aside()(tensors, inputs)
+            return any(not a.equal(b) for a, b in zip(before, _random(self._device), strict=True))
+
     @property
     def has_statistics(self) -> bool:
         """Whether batches leave running statistics behind, as those of BatchNorm do."""
@@ -140,3 +149,9 @@ class Forward:
             return self._network.forward(tensors, inputs)
         output: Tensor = functional_call(self._network, (tensors, buffers), (inputs,))
         return output
+
+
+def _random(device: str) -> list[Tensor]:
+    """Return the states of the generators that a device draws from."""
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state()] if device == "cuda" else states

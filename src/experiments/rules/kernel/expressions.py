@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 
+ALIASES = {"aten::detach", "aten::alias"}
 TYPES = {torch.float32: "float", torch.float64: "double", torch.bool: "int"}
 
 POWERS: dict[float | None, str] = {
@@ -29,6 +30,15 @@ def literal(value: float, own: str = "T") -> str:
     if math.isfinite(value):
         return f"(({own}){float(value)!r})"
     return "NAN" if math.isnan(value) else "INFINITY" if value > 0 else "(-INFINITY)"
+
+
+def _of(form: str) -> Callable[..., str]:
+    """Return the function that fills a form with operands, and takes nothing else."""
+
+    def filled(*operands: str) -> str:
+        return form.format(*operands)
+
+    return filled
 
 
 def power(base: str, exponent: str, known: float | None = None) -> str:
@@ -59,46 +69,47 @@ EXPRESSIONS: dict[str, Callable[..., str]] = {
     "add": lambda a, b, alpha="1": f"({a} + {_scaled(b, alpha)})",
     "sub": lambda a, b, alpha="1": f"({a} - {_scaled(b, alpha)})",
     "rsub": lambda a, b, alpha="1": f"({b} - {_scaled(a, alpha)})",
-    "mul": "({0} * {1})".format,
-    "div": "({0} / {1})".format,
+    "mul": _of("({0} * {1})"),
+    "div": _of("({0} / {1})"),
     "pow": power,
-    "neg": "(-{0})".format,
-    "abs": "fabs({0})".format,
+    "neg": _of("(-{0})"),
+    "abs": _of("fabs({0})"),
     "sign": lambda x: f"({x} != {x} ? {x} : (T)(({x} > 0) - ({x} < 0)))",
-    "sqrt": "sqrt({0})".format,
-    "rsqrt": "(1 / sqrt({0}))".format,
-    "reciprocal": "(1 / {0})".format,
-    **{name: f"{name}({{0}})".format for name in ("exp", "expm1", "log", "log1p", "sin", "cos")},
-    "tanh": "tanh({0})".format,
-    "sigmoid": "(1 / (1 + exp(-{0})))".format,
+    "sqrt": _of("sqrt({0})"),
+    "rsqrt": _of("(1 / sqrt({0}))"),
+    "reciprocal": _of("(1 / {0})"),
+    **{name: _of(f"{name}({{0}})") for name in ("exp", "expm1", "log", "log1p", "sin", "cos")},
+    "tanh": _of("tanh({0})"),
+    "sigmoid": _of("(1 / (1 + exp(-{0})))"),
     "maximum": lambda a, b: f"({a} != {a} || {a} > {b} ? {a} : {b})",
     "minimum": lambda a, b: f"({a} != {a} || {a} < {b} ? {a} : {b})",
     "clamp": clamp,
     "clamp_min": clamp,
     "clamp_max": lambda x, most: clamp(x, None, most),
-    "where": "({0} ? {1} : {2})".format,
-    "masked_fill": "({1} ? {2} : {0})".format,
-    "logical_and": "({0} && {1})".format,
-    "logical_or": "({0} || {1})".format,
-    "logical_not": "(!{0})".format,
-    "bitwise_not": "(!{0})".format,  # of truths alone: no vector is of whole numbers
-    "bitwise_and": "({0} && {1})".format,
-    "bitwise_or": "({0} || {1})".format,
+    "where": _of("({0} ? {1} : {2})"),
+    "masked_fill": _of("({1} ? {2} : {0})"),
+    "logical_and": _of("({0} && {1})"),
+    "logical_or": _of("({0} || {1})"),
+    "logical_not": _of("(!{0})"),
+    "bitwise_not": _of("(!{0})"),  # of truths alone: no vector is of whole numbers
+    "bitwise_and": _of("({0} && {1})"),
+    "bitwise_or": _of("({0} || {1})"),
     "isfinite": lambda x: f"({x} - {x} == 0)",
-    "isnan": "({0} != {0})".format,
+    "isnan": _of("({0} != {0})"),
     "lerp": lerp,
     "addcmul": lambda x, a, b, value="1": f"({x} + {_scaled(a, value)} * {b})",
     "addcdiv": lambda x, a, b, value="1": f"({x} + {_scaled(a, value)} / {b})",
     "copy": lambda _, source, *__: source,
-    "clone": "{0}".format,
-    "detach": "{0}".format,
-    "alias": "{0}".format,
-    "lift_fresh": "{0}".format,
-    "_to_copy": "{0}".format,
+    "clone": _of("{0}"),
+    "detach": _of("{0}"),
+    "alias": _of("{0}"),
+    "lift_fresh": _of("{0}"),
+    "scalar_tensor": _of("{0}"),
+    "_to_copy": _of("{0}"),
     "zeros_like": lambda *_: "0",
     "zero": lambda *_: "0",
     "ones_like": lambda *_: "1",
     "full_like": lambda _, value: value,
     "fill": lambda _, value: value,
-    **{name: f"({{0}} {sign} {{1}})".format for name, sign in COMPARISONS.items()},
+    **{name: _of(f"({{0}} {sign} {{1}})") for name, sign in COMPARISONS.items()},
 }

@@ -6,13 +6,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from experiments.rules.kernel.expressions import EXPRESSIONS, TYPES, literal
+from experiments.rules.kernel.expressions import ALIASES, EXPRESSIONS, TYPES, literal
 
 Function = Callable[[], Sequence[Tensor]]
 # Arguments that say how a result lies in memory and not what it is.
 _IGNORED = {"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking"}
+
+
+_TELLING = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.data_ptr}
 
 
 class UnfitError(Exception):
@@ -40,9 +44,20 @@ def traced(
     Raises UnfitError where it is not elementwise, or depends on the values of the tensors.
     """
     trace = _Trace(vectors, scalars)
-    with trace:
+    with trace, _Unseen():
         results = function()
     return trace.formula(results), results
+
+
+class _Unseen(TorchFunctionMode):
+    """Refuses to tell a tensor's values by ways that no operation shows."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in _TELLING:
+            raise UnfitError(f"{func.__name__} looks at values")
+        return func(*args, **(kwargs or {}))
 
 
 class _Trace(TorchDispatchMode):
@@ -53,6 +68,7 @@ class _Trace(TorchDispatchMode):
         self._names |= {id(scalar): f"c{n}" for n, scalar in enumerate(scalars)}
         self._scalars: dict[str, tuple[str, str]] = {}
         self._expressions: dict[str, tuple[str, str]] = {}
+        self._together: dict[int, list[int]] = {}  # ids of tensors that share their memory
         self._alive: list[Any] = [vectors, scalars]  # while it is, its id is no other's
 
     def __torch_dispatch__(
@@ -61,7 +77,7 @@ class _Trace(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         if not isinstance(out, Tensor):
             raise UnfitError(f"{func} looks at values")
-        self._alive.append(out)
+        self._alive += [out, *args]
         is_scalar = all(one.dim() == 0 for one in [out, *args] if isinstance(one, Tensor))
         if is_scalar and func._schema.is_mutable:
             raise UnfitError(f"{func} changes a number in place")
@@ -70,19 +86,27 @@ class _Trace(TorchDispatchMode):
         own, letter = (self._scalars, "z") if is_scalar else (self._expressions, "y")
         kind = self._type(out, is_scalar=is_scalar)
         new = f"{letter}{len(own)}"
-        own[new] = kind, self._expression(func, args, kwargs or {}, kind if is_scalar else "T")
-        self._names[id(out)] = new
+        own[new] = kind, self._expression(func, args, kwargs or {}, is_scalar=is_scalar)
+        if func._schema.name in ALIASES:  # what becomes of one becomes of the other
+            self._together[id(out)] = self._together.setdefault(id(args[0]), [id(args[0])])
+            self._together[id(out)].append(id(out))
+        same = self._together.get(id(out), []) if func._schema.is_mutable else []
+        self._names |= dict.fromkeys([id(out), *same], new)
         return out
 
     def formula(self, results: Sequence[Tensor]) -> Formula:
         """Return what was done to make results."""
         return Formula(self._scalars, self._expressions, list(map(self._operand, results)))
 
-    def _expression(self, func: Any, args: Any, kwargs: dict[str, Any], kind: str) -> str:
-        """Write what an operation does to a number of each vector, in a type."""
+    def _expression(self, func: Any, args: Any, kwargs: dict[str, Any], *, is_scalar: bool) -> str:
+        """Write what an operation does to a number of each vector, or to scalars."""
+        # What meets a vector is converted to its type first; scalars keep the widest of theirs.
+        floats = {a.dtype for a in args if isinstance(a, Tensor) and a.is_floating_point()}
+        kind = "T" if not is_scalar else "float" if floats == {torch.float32} else "double"
         name = func._schema.name.removeprefix("aten::")
         name = name.rstrip("_") if func._schema.is_mutable else name
-        if name not in EXPRESSIONS:
+        truth = name == "_to_copy" and kwargs.get("dtype") == torch.bool
+        if name not in EXPRESSIONS or truth:
             raise UnfitError(f"{func} is not known to be elementwise")
         given = [self._operand(arg, kind) for arg in args]
         if name == "pow" and not isinstance(args[1], Tensor):

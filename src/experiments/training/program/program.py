@@ -84,7 +84,11 @@ class Program:
         def take(*tensors: Tensor) -> list[Tensor]:
             return self._take(*refilled(nest, iter(tensors)))
 
-        device, tensors = self._session.experiment.device, flat(nest)
+        session = self._session
+        if session.rule.looking and self._draws():
+            told = f"{session.rule.looking} looks again at a batch"
+            raise CaptureError(f"{told} for which the model draws random numbers")
+        device, tensors = session.experiment.device, flat(nest)
         call: Call = take
         if device.compile:
             from experiments.training.program.inductor import compiled
@@ -95,6 +99,12 @@ class Program:
 
             call = captured(call, tensors)
         return call
+
+    @torch.no_grad()
+    def _draws(self) -> bool:
+        session = self._session
+        inputs, _ = self._train.first(2)
+        return session.model.draws(session.params.tensors, session.axis.same(inputs))
 
     def _nest(self, t: int, state: Memory, steps: Sequence[list[Read]], keys: Tensors) -> Nest:
         """Gather what the steps depend on; first what is known before the data."""
