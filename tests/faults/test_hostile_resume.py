@@ -134,6 +134,7 @@ def test_a_run_s_folder_with_a_link_is_not_written_to(
     assert list(outside.iterdir()) == []
 
 
+@pytest.mark.whole
 @settings(max_examples=30)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
 def test_a_name_is_pasted_as_it_is(name: str) -> None:

@@ -17,6 +17,8 @@ from experiments.training.session import Session, prepare
 
 IMAGES = ["dataset=fake", "dataset.items=60"]
 RULES = "optimizer", "transform"
+# One of each sort in every run of the tests.
+SORTS = {"adam", "muon", "lbfgs", "prodigy", "sophia_h", "schedule_free_adamw", "route", "ema"}
 
 
 def _saved(path: Path, *overrides: str) -> Session:
@@ -131,7 +133,14 @@ def test_a_checkpoint_that_is_absent_or_damaged_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("matrices")
-@pytest.mark.parametrize(("kind", "name"), [(k, n) for k in RULES for n in plugins(k)])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        pytest.param(kind, name, marks=[pytest.mark.whole] * (name not in SORTS))
+        for kind in RULES
+        for name in plugins(kind)
+    ],
+)
 def test_a_run_of_every_rule_goes_on_to_the_bit(kind: str, name: str, tmp_path: Path) -> None:
     experiment = compose([*settings_for(kind, name), "tracking=none", "max_steps=24", "epochs=24"])
     whole, again = prepare(experiment), prepare(experiment)

@@ -86,7 +86,7 @@ def test_lanes_are_evaluated_as_each_run_alone() -> None:
         assert own == pytest.approx(wanted, abs=1e-2)
 
 
-@pytest.mark.parametrize("multirun", [False, True])
+@pytest.mark.parametrize("multirun", [False, pytest.param(True, marks=pytest.mark.whole)])
 def test_what_is_kept_and_exported_is_what_was_evaluated(multirun: bool, tmp_path: Path) -> None:
     lines = [*RUN, "device=cpu", "epochs=3", "tracking=offline", f"output={tmp_path}"]
     if multirun:

@@ -114,6 +114,7 @@ def test_a_sweep_that_is_interrupted_while_its_lanes_are_set_up_goes_on(
     assert [result(folder, job)["status"] for job in range(4)] == ["finished"] * 4
 
 
+@pytest.mark.whole
 def test_rows_of_a_file_that_are_others_now_are_trained(
     tmp_path: Path, interrupt: Interrupt, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +144,7 @@ def table(path: Path, factor: float) -> str:
     return f"dataset.path={path}"
 
 
+@pytest.mark.whole
 def test_a_sweep_of_other_data_code_or_settings_begins_anew(
     tmp_path: Path,
     interrupt: Interrupt,
