@@ -154,6 +154,8 @@ class _Calls:
 
 def owned(memory: Memory, *lent: Tensor) -> Memory:
     """Copy what a memory holds of the vectors that the loop goes on to change in place."""
+    if not any(memory.values()):
+        return memory
     places = {vector.untyped_storage()._cdata for vector in lent}
     return {
         owner: {

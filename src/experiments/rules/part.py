@@ -81,25 +81,33 @@ class Part:
         The last of the vectors are the parameters. A plugin that looks again is lent the `moment`,
         and the `key` of its noise.
         """
-        plugin, param = filled(self.plugin, numbers), vectors[-1]
+        plugin = filled(self.plugin, numbers)
+        lent = None if moment is None or key is None else (moment, key, vectors[-1])
+        if self._scope is Scope.vector:
+            seen = vectors if self._is_whole else [self._gathered(own) for own in vectors]
+            return self._called(plugin, method, None, [*seen, dict(state), *more], lent)
         results: list[Tensor] = []
         after: State = {}
         for place, seen, memory in self._seen(vectors, state):
-            if moment is not None and key is not None:
-                put, take = partial(self._with, place), partial(self._of, place)
-                object.__setattr__(plugin, "batch", Again(moment, key, param, put, take))
-            if place is None:
-                return self._called(plugin, method, place, [*seen, dict(memory), *more])
+            assert place is not None
             own = [self._of(place, one) if one.dim() else one for one in more]
-            given = self._called(plugin, method, place, [*seen, dict(memory), *own])
+            given = self._called(plugin, method, place, [*seen, memory, *own], lent)
             results.append(self._own.flat(given[0], place))
             after |= {_key(name, place): tensor for name, tensor in given[1].items()}
         return torch.cat(results), after
 
     def _called(
-        self, plugin: RulePart, method: str, place: Parameter | None, arguments: list[Any]
+        self,
+        plugin: RulePart,
+        method: str,
+        place: Parameter | None,
+        arguments: list[Any],
+        lent: tuple[Moment, Tensor, Tensor] | None,
     ) -> tuple[Tensor, State]:
         """Call a method for what the plugin sees at a place, and check what it returns at first."""
+        if lent is not None:
+            put, take = partial(self._with, place), partial(self._of, place)
+            object.__setattr__(plugin, "batch", Again(*lent, put, take))
         where = method, place.name if place else ""
         if where in self._checked:
             given: tuple[Tensor, State] = getattr(plugin, method)(*arguments)
