@@ -59,7 +59,7 @@ class Rule:
         )
         # Gives step t as a 0-d tensor, and every scheduled number at it: 0-d, in lanes [K].
         self.clock: Callable[[int], tuple[Tensor, Tensors]] = timetable.at
-        self._keys = self._keys_of(seeds)
+        self._keys = self._keys_of(seeds, device)
         self._is_bound = False
         plain = self._axis.count == 1 and device.type == "cpu" and not scaled
         self._fused = Fused(self._chain) if plain else None
@@ -136,13 +136,14 @@ class Rule:
         change, after = self.step(params.gradient, params.vector, state, t, loss, evaluations)
         return Change(params.vector, change), after
 
-    def _keys_of(self, seeds: Sequence[int]) -> Tensors:
+    def _keys_of(self, seeds: Sequence[int], device: torch.device) -> Tensors:
         """Return the keys of the noise of each plugin that needs more than the gradient."""
-        return {
-            name: self._axis.of_rows(torch.tensor([(s + n * _STRIDE) % 2**63 for s in seeds]))
+        keys = {
+            name: torch.tensor([(seed + n * _STRIDE) % 2**63 for seed in seeds], device=device)
             for n, (name, own) in enumerate(self._chain.plugins.items(), start=1)
             if own[0].needs
         }
+        return {name: self._axis.of_rows(key) for name, key in keys.items()}
 
     def _counted(self, memory: Memory, evaluations: Evaluations | None) -> Memory:
         """Return a memory with the evaluations that a step has taken beside its own."""

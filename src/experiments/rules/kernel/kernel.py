@@ -11,8 +11,8 @@ from experiments.rules.chain import Memory, Numbers, Stepped
 from experiments.rules.change import Change
 from experiments.rules.kernel.compiler import Compiled, c_code, machine_code
 from experiments.rules.kernel.expressions import TYPES
+from experiments.rules.kernel.reference import Reference, by_dimension, duplicate, tensors_of
 from experiments.rules.kernel.trace import UnfitError, traced
-from experiments.rules.kernel.trial import Reference, by_dimension, duplicate, tensors_of
 from experiments.rules.params import Params, gradient_of
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def kernel_of(
         return None
     first = Reference(take, grad, params.vector, duplicate(own), numbers, time)
     try:
-        formula, _ = traced(first.results, first.vectors, first.scalars)
+        formula = traced(first.results, first.vectors, first.scalars)
     except UnfitError as error:
         log.debug("The rule goes operation by operation: %s.", error)
         return None

@@ -14,8 +14,7 @@ from experiments.rules.kernel.expressions import ALIASES, EXPRESSIONS, TYPES, li
 Function = Callable[[], Sequence[Tensor]]
 # Arguments that say how a result lies in memory and not what it is.
 _IGNORED = {"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking"}
-
-
+# Methods that tell a tensor's values without an operation.
 _TELLING = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.data_ptr}
 
 
@@ -36,17 +35,15 @@ class Formula:
     results: Sequence[str]
 
 
-def traced(
-    function: Function, vectors: Sequence[Tensor], scalars: Sequence[Tensor]
-) -> tuple[Formula, Sequence[Tensor]]:
-    """Call a function of these vectors [P] and 0-d tensors; return what it does, and its results.
+def traced(function: Function, vectors: Sequence[Tensor], scalars: Sequence[Tensor]) -> Formula:
+    """Call a function of these vectors [P] and 0-d tensors, and return what it does.
 
     Raises UnfitError where it is not elementwise, or depends on the values of the tensors.
     """
     trace = _Trace(vectors, scalars)
     with trace, _Unseen():
         results = function()
-    return trace.formula(results), results
+    return trace.formula(results)
 
 
 class _Unseen(TorchFunctionMode):

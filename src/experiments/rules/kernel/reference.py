@@ -12,7 +12,7 @@ _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 
 
 class Reference:
-    """A step that is taken by operations, to see what they are or what they give."""
+    """What a rule's own operations make of a gradient, a memory and numbers."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Reference:
         return [change, *_in_order(after)]
 
     def moved(self, later: float) -> "Reference":
-        """Return a trial so many steps later, with smaller numbers and another memory."""
+        """Return the reference of so many steps later, with smaller numbers and another memory."""
         grad, param, *_ = self.vectors
         numbers = {o: {n: t * _SMALLER for n, t in own.items()} for o, own in self._numbers.items()}
         memory = {
@@ -70,6 +70,7 @@ def _in_order(memory: Memory) -> list[Tensor]:
 
 
 def duplicate(memory: Memory) -> Memory:
+    """Return a memory with copies of its tensors."""
     return {owner: {n: t.clone() for n, t in own.items()} for owner, own in memory.items()}
 
 
