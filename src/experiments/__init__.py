@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.errors import ConfigError, DataError, options
 from experiments.plugin.averages import ema
-from experiments.plugin.bounds import number
+from experiments.plugin.bounds import complement_range, linear_range, log_range, number
 from experiments.plugin.kinds import Augment, Dataset, Device, Loss, Metric, Model, Schedule
 from experiments.plugin.registry import lookup, plugins, register
 from experiments.plugin.rulepart import Optimizer, Route, Transform
@@ -56,7 +56,10 @@ __all__ = [
     "Task",
     "Transform",
     "Unit",
+    "complement_range",
     "ema",
+    "linear_range",
+    "log_range",
     "lookup",
     "number",
     "options",

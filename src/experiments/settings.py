@@ -43,7 +43,7 @@ def setting(decides: Decides, default: Any = MISSING, *, vary: Vary = Vary.none)
 def quantity(decides: Decides, default: float | None, **limits: float) -> Any:
     """Declare a field of an experiment that is a number within limits."""
     metadata = {"decides": decides, "vary": Vary.none}
-    return number(default, lanes=False, repeats=False, metadata=metadata, **limits)
+    return number(default, space=None, lanes=False, repeats=False, metadata=metadata, **limits)
 
 
 class TrackingMode(Enum):

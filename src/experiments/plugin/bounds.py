@@ -4,7 +4,8 @@ import dataclasses
 import math
 import operator
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 LARGEST = 2**63 - 1  # whole number that torch takes
 _LIMITS = {
@@ -15,9 +16,42 @@ _LIMITS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Where a search looks for a number: from `low` to `high`, by a scale, and who says so.
+
+    Each magnitude is as likely as another on a `log` scale, and by `complement` each magnitude of
+    1 - number: it is for averages, where 0.9, 0.99 and 0.999 are evenly spaced.
+    """
+
+    low: float
+    high: float
+    scale: Literal["linear", "log", "complement"]
+    source: str = ""
+
+
+def log_range(low: float, high: float, source: str = "") -> Range:
+    """Look for a number on a log scale; both ends are above 0."""
+    assert 0 < low < high
+    return Range(low, high, "log", source)
+
+
+def complement_range(low: float, high: float, source: str = "") -> Range:
+    """Look for a number below 1 on a log scale of 1 - number: `low` and `high` are the number's."""
+    assert low < high < 1
+    return Range(low, high, "complement", source)
+
+
+def linear_range(low: float, high: float, source: str = "") -> Range:
+    """Look for a number evenly between two others."""
+    assert low < high
+    return Range(low, high, "linear", source)
+
+
 def number(
     default: Any = dataclasses.MISSING,
     *,
+    space: Range | None = None,
     lanes: bool = False,
     repeats: bool = False,
     metadata: Mapping[str, Any] | None = None,
@@ -27,13 +61,18 @@ def number(
 
     The limits are `above`, `at_least`, `below` and `at_most`. `None` stands for "not set" and is
     within every limit; NaN and infinity are within none, nor is in any field a whole number of more
-    than 64 bits. `lanes` says of a loss's number that it
-    enters by arithmetic, of a model's that it changes values of tensors alone: runs that differ in
-    it may train together. With `repeats` runs that differ in it alone are repetitions, of which a
-    sweep shows the mean. More `metadata` is the owner's business.
+    than 64 bits. `space` is where a search looks for it (`hydra.sweeper.space=rule`). `lanes` says
+    of a loss's number that it enters by arithmetic, of a model's that it changes values of tensors
+    alone: runs that differ in it may train together. With `repeats` runs that differ in it alone
+    are repetitions, of which a sweep shows the mean. More `metadata` is the owner's business.
+    Raises ValueError for a space that leaves the limits.
     """
     assert limits.keys() <= _LIMITS.keys(), f"unknown limit in {sorted(limits)}"
+    for end in (space.low, space.high) if space else ():
+        if wanted := _wanted(end, limits):
+            raise ValueError(f"the space of a number reaches {end:g}, which must be {wanted}")
     metadata = {"limits": limits, "lanes": lanes, "repeats": repeats, **(metadata or {})}
+    metadata["space"] = space
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

@@ -1,0 +1,1 @@
+"""What the rules are compared with: papers transcribed to NumPy, and other libraries."""

@@ -1,0 +1,99 @@
+"""A rule with its numbers, and the path that a paper or another library takes with them."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from descents import STEPS, Gradient, given, theirs
+from numpy.typing import NDArray
+from problems import follow, params_of, rule_of, tensors_only
+from torch import Tensor
+
+Array: TypeAlias = NDArray[np.float64]
+Memory: TypeAlias = defaultdict[str, Any]  # what a transcription remembers; at first it is 0
+Step: TypeAlias = Callable[[Array, Array, Memory, int], Array]  # of gradient, parameters, memory, t
+Path: TypeAlias = Callable[[Gradient, Tensor], Tensor]  # [STEPS + 1, SIZE] from a start
+
+MATRIX = (6, 4)  # the first 24 numbers; the last 5 are a vector, or a matrix of one row
+
+
+class Case(NamedTuple):
+    """A rule of the registry with its fields, and what it must be equal to.
+
+    `tolerance` is the largest difference over the largest displacement, in float64. `matrices`
+    makes a matrix of the vector too, for a rule that takes no others.
+    """
+
+    rule: str
+    against: str  # "NumPy" of the paper's equation, or the name in another library
+    path: Path
+    fields: Mapping[str, Any] = {}
+    transforms: Mapping[str, Mapping[str, Any]] = {}
+    tolerance: float = 1e-10
+    matrices: bool = False
+
+    def ours(self, gradient: Gradient, start: Tensor) -> Tensor:
+        """Return the path of the rule itself."""
+        matrix, rest = start[:24].view(MATRIX).clone(), start[24:].clone()
+        tensors = tensors_only(matrix=matrix, rest=rest[None] if self.matrices else rest)
+        params = params_of([tensors], start.dtype)
+        transforms = {n: given("transform", n, **own) for n, own in self.transforms.items()}
+        optimizer = given("optimizer", self.rule, **self.fields)
+        rule = rule_of(params, optimizer, transforms, total_steps=STEPS)
+        return follow(rule, params, gradient, STEPS)
+
+    def __str__(self) -> str:
+        numbers = ",".join(f"{name}={value}" for name, value in self.fields.items())
+        return f"{self.rule}({numbers}) {'+'.join(self.transforms)} {self.against}"
+
+
+def paper(step: Step, *, whole: bool = False) -> Path:
+    """Follow a transcription: for the matrix and the vector each, or for all numbers at once."""
+
+    def path(gradient: Gradient, start: Tensor) -> Tensor:
+        point = start.numpy().copy()
+        cuts = [(slice(0, 29), (29,))] if whole else [(slice(0, 24), MATRIX), (slice(24, 29), (5,))]
+        memories: list[Memory] = [defaultdict(float) for _ in cuts]
+        points = [point.copy()]
+        for t in range(1, STEPS + 1):
+            g = gradient(t, torch.from_numpy(point)).numpy()
+            for (cut, shape), memory in zip(cuts, memories, strict=True):
+                part = point[cut].reshape(shape)
+                point[cut] = (part - step(g[cut].reshape(shape), part, memory, t)).reshape(-1)
+            points.append(point.copy())
+        return torch.from_numpy(np.stack(points))
+
+    return path
+
+
+def torch_path(make: Callable[[list[Tensor]], torch.optim.Optimizer]) -> Path:
+    """Follow an optimizer of torch's kind."""
+    return lambda gradient, start: theirs(make, gradient, start=start)
+
+
+def optax_path(make: Callable[[Any], Any]) -> Path:
+    """Follow what `make` returns of optax, in float64."""
+
+    def path(gradient: Gradient, start: Tensor) -> Tensor:
+        import jax
+        import optax
+
+        with jax.enable_x64(True):
+            rule = make(optax)
+            params = _split(start)
+            state, update, points = rule.init(params), jax.jit(rule.update), [start]
+            for t in range(1, STEPS + 1):
+                steps, state = update(_split(gradient(t, points[-1])), state, params)
+                params = optax.apply_updates(params, steps)
+                points.append(torch.cat([torch.tensor(np.asarray(p)).flatten() for p in params]))
+        return torch.stack(points)
+
+    return path
+
+
+def _split(vector: Tensor) -> list[Any]:
+    import jax
+
+    return [jax.numpy.asarray(p.numpy()) for p in (vector[:24].view(MATRIX), vector[24:])]
