@@ -28,7 +28,7 @@ from experiments.plugin import bounds
 from experiments.settings import Decides, decided_by
 from experiments.sweeps.search import axes
 from experiments.sweeps.search.repeats import Judge, combined, taken_apart
-from experiments.sweeps.search.settings import Pruner, Search
+from experiments.sweeps.search.settings import Pruner, Search, Varied
 from experiments.training.judge import judging
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ class OptunaSweeper(Sweeper):
         given = texts.of_params(self.settings.params)
         varied, fixed = axes.separated(self._parser.parse_overrides([*given, *arguments]))
         self._check(varied)
+        if self.settings.space is Varied.rule:
+            varied = self._with_ranges(varied, fixed)
         space, self._again = taken_apart(varied)
         limits.check_jobs([self.settings.n_trials, self._repeats, len(self._again)])
         results: dict[int, Result] = {}
@@ -132,6 +134,15 @@ class OptunaSweeper(Sweeper):
                 raise ConfigError(f"{key}={given}: hydra/sweeper=optuna has no use for it.")
         if self._repeats > 1 and "seed" in space:
             raise ConfigError(f"seed: with repeats={self._repeats} it cannot be varied as well.")
+
+    def _with_ranges(self, varied: Space, fixed: dict[str, str]) -> Space:
+        """Return a space with the numbers of the rule, and say where each is looked for."""
+        from experiments.sweeps.search import ranges
+
+        found = ranges.of_rule(self._base, varied, fixed)
+        for key, own in found.items():
+            print(f"{key}={own.span}" + f"  ({own.source})" * bool(own.source), flush=True)
+        return {**varied, **{key: own.span for key, own in found.items()}}
 
     def _study(self, space: Space, fixed: dict[str, str]) -> Study:
         from experiments.sweeps.search.study import Study

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.plugin.bounds import number, problem
+from experiments.plugin.bounds import complement_range, linear_range, number, problem
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -78,3 +78,9 @@ def test_a_field_without_a_default_is_required() -> None:
 def test_an_unknown_limit_is_our_own_mistake() -> None:
     with pytest.raises(AssertionError, match="atleast"):
         number(1, atleast=0)
+
+
+def test_a_space_lies_within_its_numbers_limits() -> None:
+    number(0.9, at_least=0, below=1, space=complement_range(0.9, 0.999))
+    with pytest.raises(ValueError, match=r"reaches 1, which must be >= 0 and < 1"):
+        number(0.9, at_least=0, below=1, space=linear_range(0, 1))

@@ -15,6 +15,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, errors
 
+from experiments import Optimizer, complement_range, log_range, lookup, number, register
 from experiments.errors import ConfigError
 from experiments.runs.result import Result, Status
 from experiments.sweeps import launch
@@ -23,6 +24,7 @@ from experiments.sweeps.search.settings import Search
 from experiments.training import judge
 from hydra_plugins.experiments_optuna import OptunaSweeper
 
+ROW = {"lr": (1e-3, 1), "beta": (0.9, 0.99), "window": (1, 10)}
 Work = Callable[[int, dict[str, str]], Result]
 
 
@@ -323,6 +325,66 @@ def test_what_cannot_work_is_told_in_one_line(
     with pytest.raises(ConfigError, match=said) as caught:
         sweep(overrides, _bowl, base=base, **settings)
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def found(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return a configuration whose rule says where its numbers are to be looked for."""
+    request.getfixturevalue("own_registry")
+
+    @register("searched")
+    class Searched(Optimizer):
+        """Steps."""
+
+        lr: float = number(0.1, at_least=0, space=log_range(1e-3, 1, "a paper"))
+        beta: float = number(0.9, at_least=0, below=1, space=complement_range(0.9, 0.99))
+        window: int = number(5, at_least=1, space=log_range(1, 10))
+        eps: float = number(1e-8, at_least=0)
+
+        def update(self, grad: Any, param: Any, state: Any, t: Any) -> Any:
+            return grad, state
+
+    nested = {"rules": {"part": OmegaConf.structured(Searched)}}
+    return {"optimizer": OmegaConf.structured(Searched), "transform": {"other": nested}}
+
+
+def test_a_rule_says_where_its_numbers_are_looked_for(
+    sweep: Sweep, found: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = {"optimizer": found["optimizer"], "transform": {}}
+    launcher = sweep(["seed=1"], lambda *_: result(1.0), base=base, n_trials=24, space="rule")
+    rows = [dict(line.split("=") for line in job) for job in launcher.jobs]
+    assert all(row.keys() - {"seed"} == {f"optimizer.{n}" for n in ROW} for row in rows)
+    for name, (low, high) in ROW.items():
+        values = [float(row[f"optimizer.{name}"]) for row in rows]
+        assert low <= min(values) < max(values) <= high
+    told = capsys.readouterr().out.splitlines()
+    assert "optimizer.lr=tag(log,interval(0.001,1))  (a paper)" in told
+    assert "optimizer.beta=tag(complement,interval(0.9,0.99))" in told
+    assert all(row["optimizer.window"].isdigit() for row in rows)
+
+
+def test_what_the_command_line_gives_is_not_looked_for_elsewhere(
+    sweep: Sweep, found: dict[str, Any]
+) -> None:
+    given = ["optimizer.lr=0.5", "optimizer.beta=tag(complement,interval(0.1,0.2))"]
+    work = lambda *_: result(1.0)  # noqa: E731
+    launcher = sweep(given, work, base=found, n_trials=8, space="rule", sampler="random")
+    for job in launcher.jobs:
+        row = dict(line.split("=") for line in job)
+        assert row["optimizer.lr"] == "0.5"
+        assert 0.1 <= float(row["optimizer.beta"]) <= 0.2
+        assert 1e-3 <= float(row["transform.other.rules.part.lr"]) <= 1
+
+
+def test_a_search_of_a_rule_that_says_nothing_is_told_in_one_line(
+    sweep: Sweep, found: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match="optimizer=a,b are several rules"):
+        sweep(["optimizer=a,b"], lambda *_: result(1.0), base=found, space="rule")
+    silent = {"optimizer": OmegaConf.structured(lookup("loss", "mse")), "transform": {}}
+    with pytest.raises(ConfigError, match="does not say where to look"):
+        sweep(["seed=1"], lambda *_: result(1.0), base=silent, space="rule")
 
 
 @pytest.mark.parametrize("wrong", [{"sampler": "tep"}, {"n_trils": 3}, {"startup": "x"}])

@@ -319,6 +319,7 @@ def test_the_defaults_are_those_that_the_settings_promise() -> None:
         ("a=interval(1,10)", Span(1.0, 10.0)),
         ("a=interval(1e-9,1e9)", Span(1e-9, 1e9)),
         ("a=tag(log,interval(1e-4,1e-1))", Span(1e-4, 1e-1, log=True)),
+        ("a=tag(complement,interval(0.9,0.999))", Span(1e-3, 0.1, log=True, complement=True)),
         ("a=int(interval(1,10))", Span(1, 10, 1)),
         ("a=tag(log,int(interval(1,10)))", Span(1, 10, 1, True)),
         ("a=range(1,10,2)", Span(1, 9, 2)),
@@ -358,6 +359,9 @@ def test_a_later_setting_of_the_same_key_wins() -> None:
         ("a=tag(lgo,interval(1,2))", "no tag lgo; did you mean 'log'"),
         ("a=tag(log,range(1,10,2))", "log is for intervals"),
         ("a=tag(log,choice(1,2))", "log is for numbers"),
+        ("a=tag(complement,interval(0.5,1))", "ends below 1"),
+        ("a=tag(complement,range(0,0.9,0.1))", "complement is for intervals"),
+        ("a=tag(log,complement,interval(0.1,0.9))", "one tag is enough"),
         ("a=range(3,1)", "nothing to sweep over"),
         ("a=range(0,1,1e-9)", "at most 100000"),
         ("hydra.sweeper.seed=1,2", "cannot differ in this"),
@@ -395,10 +399,18 @@ def test_a_number_survives_the_way_to_a_command_line_and_back(
     value = axis.at(unit)
     assert axis.low <= value <= axis.high
     assert isinstance(value, int) is whole
-    (written,) = lines({"a": value})
+    (written,) = lines({"a": axis}, {"a": value})
     read = OverridesParser.create().parse_override(written).value()
     assert (read, type(read)) == (value, type(value))
     assert axis.nearest(value) == value
+
+
+def test_a_complement_is_evenly_drawn_over_its_magnitudes() -> None:
+    axis = _parsed("a=tag(complement,interval(0.9,0.999))")[0]["a"]
+    assert isinstance(axis, Span)
+    values = [float(lines({"a": axis}, {"a": axis.at(unit)})[0][2:]) for unit in (0, 0.5, 1)]
+    assert values == pytest.approx([0.999, 0.99, 0.9], rel=1e-12)
+    assert str(axis) == "tag(complement,interval(0.9,0.999))"
 
 
 @given(st.integers(-1000, 1000), st.integers(1, 40), st.integers(1, 300), st.integers(0, 3))
@@ -428,7 +440,7 @@ def test_a_name_survives_the_way_to_a_command_line_and_back(names: list[str], un
     space, _ = _parsed(f"a.b=choice({','.join(quoted)})")
     axis = space["a.b"]
     assert isinstance(axis, Categories)
-    (written,) = lines({"a.b": axis.at(unit)})
+    (written,) = lines({"a.b": axis}, {"a.b": axis.at(unit)})
     assert OverridesParser.create().parse_override(written).value() in names
 
 

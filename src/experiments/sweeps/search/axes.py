@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import (
 
 from experiments.config import consent, limits
 from experiments.errors import ConfigError, options
-from experiments.sweeps.search.space import Axis, Categories, Space, Span, exact
+from experiments.sweeps.search.space import Axis, Categories, Space, Span, exact, near_one
 
 # What needs no quotes to stay a name.
 _PLAIN = re.compile(r"(?!(?i:true|false|null|nan|inf)$)[A-Za-z_][A-Za-z0-9_.-]*")
@@ -29,7 +29,8 @@ def separated(overrides: Sequence[Override]) -> tuple[Space, dict[str, str]]:
     `a=interval(0,1)` is every number between, `a=int(interval(1,8))` the whole ones, both ends
     included; `a=range(0,1,0.25)` leaves its end out; `a=x,y` and `a=choice(x,y)` are names.
     Only `tag(log,...)` makes magnitudes as likely as each other: no interval is taken for one that
-    is logarithmic because its ends are far apart.
+    is logarithmic because its ends are far apart. `tag(complement,...)` does so for what numbers
+    lack to 1, as those of averages.
     """
     axes: dict[str, Axis] = {}
     fixed: dict[str, str] = {}
@@ -52,13 +53,14 @@ def axis_of(override: Override) -> Axis | str:
     """Return what a swept setting stands for; of a single value its text. Raise ConfigError."""
     value, line = override.value(), override.input_line
     if isinstance(value, IntervalSweep):
-        return _interval(value, line, log=_is_log(value.tags, line))
+        return _interval(value, line, _scale(value.tags, line))
     if isinstance(value, RangeSweep):
-        return _range(value, line, log=_is_log(value.tags, line))
+        return _range(value, line, _scale(value.tags, line))
     if isinstance(value, ChoiceSweep):
         value.shuffle = False  # the sampler decides the order
-        if _is_log(value.tags, line):
-            raise ConfigError(f"{line}: log is for numbers; write tag(log,interval(LOW,HIGH)).")
+        if tag := _scale(value.tags, line):
+            told = f"{tag} is for numbers; write tag({tag},interval(LOW,HIGH))"
+            raise ConfigError(f"{line}: {told}.")
     texts = tuple(dict.fromkeys(map(_text, override.sweep_iterator())))
     if not texts:
         raise ConfigError(f"{line}: there is nothing to sweep over.")
@@ -72,13 +74,17 @@ def _text(value: ParsedElementType) -> str:
     return Transformer.str(value)
 
 
-def _is_log(tags: set[str], line: str | None) -> bool:
-    if wrong := tags - {"log"}:
-        raise ConfigError(f"{line}: there is no tag {min(wrong)}; {options(min(wrong), ['log'])}")
-    return bool(tags)
+def _scale(tags: set[str], line: str | None) -> str:
+    """Return the tag that a setting has, or "" for none."""
+    if wrong := tags - {"log", "complement"}:
+        allowed = options(min(wrong), ["log", "complement"])
+        raise ConfigError(f"{line}: there is no tag {min(wrong)}; {allowed}")
+    if len(tags) > 1:
+        raise ConfigError(f"{line}: one tag is enough; complement is on a log scale as well.")
+    return next(iter(tags), "")
 
 
-def _interval(sweep: IntervalSweep, line: str | None, *, log: bool) -> Span:
+def _interval(sweep: IntervalSweep, line: str | None, scale: str) -> Span:
     low, high = sweep.start, sweep.end
     assert low is not None
     assert high is not None
@@ -86,13 +92,17 @@ def _interval(sweep: IntervalSweep, line: str | None, *, log: bool) -> Span:
         raise ConfigError(f"{line}: an interval goes from a lower to a higher number.")
     if not math.isfinite(high - low):
         raise ConfigError(f"{line}: the interval is too wide for a number.")
-    if log and low <= 0:
+    if scale == "log" and low <= 0:
         raise ConfigError(f"{line}: a logarithmic interval begins above 0.")
+    if scale == "complement" and high >= 1:
+        raise ConfigError(f"{line}: an interval of complements ends below 1.")
+    if scale == "complement":
+        return near_one(low, high)
     whole = isinstance(low, int) and isinstance(high, int)
-    return Span(low, high, 1 if whole else None, log)
+    return Span(low, high, 1 if whole else None, scale == "log")
 
 
-def _range(sweep: RangeSweep, line: str | None, *, log: bool) -> Span | str:
+def _range(sweep: RangeSweep, line: str | None, scale: str) -> Span | str:
     start, stop, step = sweep.start or 0, sweep.stop or 0, sweep.step
     # By what is written, of which the end is never one.
     count = limits.count(exact(start), exact(stop), exact(step))
@@ -103,8 +113,10 @@ def _range(sweep: RangeSweep, line: str | None, *, log: bool) -> Span | str:
     if not all(isinstance(number, int) for number in (start, stop, step)):
         start, step = float(start), float(step)
     last = Span(start, start, step).number(int(count) - 1)
-    if log and not (step == 1 and min(start, last) > 0 and isinstance(step, int)):
+    if scale == "complement":
+        raise ConfigError(f"{line}: complement is for intervals, as interval(0.9,0.999).")
+    if scale and not (step == 1 and min(start, last) > 0 and isinstance(step, int)):
         raise ConfigError(f"{line}: log is for intervals, and for whole numbers above 0, step 1.")
     if count == 1:
         return repr(start)
-    return Span(min(start, last), max(start, last), abs(step), log)
+    return Span(min(start, last), max(start, last), abs(step), bool(scale))

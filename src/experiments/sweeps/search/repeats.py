@@ -22,7 +22,8 @@ def taken_apart(space: Space) -> tuple[Space, list[list[str]]]:
     countable = [key for key, axis in space.items() if axis.values() is not None]
     again = [key for key in countable if key != "seed" and schema.is_repeat(key)]
     rest = {key: axis for key, axis in space.items() if key not in again}
-    return rest, [lines(point) for point in combinations({key: space[key] for key in again})]
+    repeated = {key: space[key] for key in again}
+    return rest, [lines(repeated, point) for point in combinations(repeated)]
 
 
 def combined(results: Sequence[Result]) -> tuple[float, str]:

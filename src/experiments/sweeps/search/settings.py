@@ -31,12 +31,20 @@ class Direction(Enum):
     minimize = "minimize"
 
 
+class Varied(Enum):
+    """Which settings a search varies."""
+
+    given = "given"  # those that the command line varies
+    rule = "rule"  # with them the numbers of the rule, over the ranges that its fields declare
+
+
 @dataclass(kw_only=True, slots=True)
 class Search:
     """How a sweep looks for the best settings: `hydra/sweeper=optuna`, `hydra.sweeper.*`."""
 
     _target_: str = "hydra_plugins.experiments_optuna.OptunaSweeper"
     sampler: Sampler = Sampler.tpe
+    space: Varied = Varied.given
     n_trials: int = number(64, at_least=1)  # of the study, whether or not they exist already
     # trials at once; null: 16 of a sampler that learns from them, else all
     batch: int | None = number(None, at_least=1)

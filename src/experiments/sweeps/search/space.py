@@ -18,13 +18,14 @@ class Span:
     """The numbers from `low` to `high`, both included: all, or those that are a step apart.
 
     Whole numbers are ints and have a step. `log` spreads a unit interval over magnitudes; of whole
-    numbers it needs the step 1.
+    numbers it needs the step 1. With `complement` the numbers are those that settings lack to 1.
     """
 
     low: float
     high: float
     step: float | None = None
     log: bool = False
+    complement: bool = False
 
     @property
     def whole(self) -> bool:
@@ -74,7 +75,14 @@ class Span:
         low, high = self.low - half, self.high + half
         return (math.log(low), math.log(high)) if self.log else (low, high)
 
+    def setting(self, number: float) -> float:
+        """Return what stands on a command line for a number."""
+        return complement(number) if self.complement else number
+
     def __str__(self) -> str:
+        if self.complement:
+            low, high = complement(self.high), complement(self.low)
+            return f"tag(complement,interval({low},{high}))"
         if self.step is None:
             told = f"interval({self.low},{self.high})"
         elif self.step == 1 and self.whole:
@@ -106,11 +114,15 @@ Axis: TypeAlias = Span | Categories
 Space: TypeAlias = Mapping[str, Axis]
 
 
-def lines(point: Mapping[str, Value]) -> list[str]:
+def lines(space: Space, point: Mapping[str, Value]) -> list[str]:
     """Return a point as settings of a command line; they stand for exactly the same numbers."""
-    return [
-        f"{key}={value if isinstance(value, str) else repr(value)}" for key, value in point.items()
-    ]
+    return [f"{key}={_text(space[key], value)}" for key, value in point.items()]
+
+
+def _text(axis: Axis, value: Value) -> str:
+    if isinstance(value, str):
+        return value
+    return repr(axis.setting(value) if isinstance(axis, Span) else value)
 
 
 def nearest_point(space: Space, params: Mapping[str, Any]) -> Point:
@@ -129,6 +141,16 @@ def combinations(space: Space) -> list[Point]:
         values.append(axis.values() or ())
     limits.check_jobs([len(items) for items in values])
     return [dict(zip(space, point, strict=True)) for point in itertools.product(*values)]
+
+
+def near_one(low: float, high: float) -> Span:
+    """Return the span of numbers below 1 on a log scale of what they lack to 1."""
+    return Span(complement(high), complement(low), log=True, complement=True)
+
+
+def complement(number: float) -> float:
+    """Return 1 - number, without the rounding error of a number's last digit."""
+    return float(1 - exact(number))
 
 
 def exact(number: float) -> Decimal:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.samplers import RandomSampler
@@ -107,7 +108,7 @@ class Study:
             trial = self._live.ask(self._distributions)
             trial.set_user_attr(_POSITION, place)
             self._asked[trial.number] = trial
-            asked.append(Trial(trial.number, lines(nearest_point(self._space, trial.params))))
+            asked.append(Trial(trial.number, self._lines(trial.params)))
         return asked
 
     def report(self, number: int, step: int, value: float) -> bool:
@@ -147,12 +148,15 @@ class Study:
             return None
         trial = self._live.best_trial
         assert trial.value is not None
-        return Trial(trial.number, lines(nearest_point(self._space, trial.params))), trial.value
+        return Trial(trial.number, self._lines(trial.params)), trial.value
 
     def close(self) -> None:
         """Let go of the file."""
         if self._archive is not None:
             self._archive.close()
+
+    def _lines(self, params: Mapping[str, Any]) -> list[str]:
+        return lines(self._space, nearest_point(self._space, params))
 
     def _keep(self) -> None:
         """Write what has ended, once it is known which values are better."""
