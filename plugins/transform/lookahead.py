@@ -12,7 +12,7 @@ class Lookahead(Transform):
     evaluated; the rule's own memory goes on as it is.
     """
 
-    every: int = number(5, at_least=1)
+    every: int = number(5, at_least=1, first_step=True)
     alpha: float = number(0.5, at_least=0, at_most=1)
 
     def init(self, param: Tensor, layout: list[Parameter]) -> State:

@@ -13,7 +13,7 @@ class SWA(Transform):
     begin after three quarters of the steps, and take those of the ends of epochs.
     """
 
-    start: int = number(1, at_least=1)
+    start: int = number(1, at_least=1, first_step=True)
     every: int = number(1, at_least=1)
 
     def init(self, param: Tensor, layout: list[Parameter]) -> State:

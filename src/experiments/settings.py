@@ -43,7 +43,8 @@ def setting(decides: Decides, default: Any = MISSING, *, vary: Vary = Vary.none)
 def quantity(decides: Decides, default: float | None, **limits: float) -> Any:
     """Declare a field of an experiment that is a number within limits."""
     metadata = {"decides": decides, "vary": Vary.none}
-    return number(default, space=None, lanes=False, repeats=False, metadata=metadata, **limits)
+    limited: dict[str, Any] = {**limits}
+    return number(default, metadata=metadata, **limited)
 
 
 class TrackingMode(Enum):

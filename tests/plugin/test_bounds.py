@@ -2,13 +2,21 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.plugin.bounds import complement_range, linear_range, number, problem
+from experiments.plugin.bounds import (
+    Range,
+    complement_range,
+    linear_range,
+    log_range,
+    number,
+    problem,
+)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -84,3 +92,14 @@ def test_a_space_lies_within_its_numbers_limits() -> None:
     number(0.9, at_least=0, below=1, space=complement_range(0.9, 0.999))
     with pytest.raises(ValueError, match=r"reaches 1, which must be >= 0 and < 1"):
         number(0.9, at_least=0, below=1, space=linear_range(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("make", "low", "high"),
+    [(log_range, 0, 1), (log_range, 2, 1), (complement_range, 0.9, 1), (linear_range, 1, 1)],
+)
+def test_a_range_has_ends_that_its_scale_has(
+    make: Callable[[float, float], Range], low: float, high: float
+) -> None:
+    with pytest.raises(ValueError, match=f"the range {low:g} to {high:g} must go from"):
+        make(low, high)

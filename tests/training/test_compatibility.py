@@ -6,7 +6,7 @@ from torch import nn
 
 from experiments import ConfigError, DataSpec, Model, register
 from experiments.plugin import registry
-from experiments.training.compatibility import monitored
+from experiments.training.compatibility import monitored, too_late
 from experiments.training.session import Session, prepare
 
 REGRESSION = [*SMALL, "dataset.task=regression"]
@@ -203,3 +203,12 @@ def test_a_rule_that_needs_all_of_the_data_refuses_what_changes_it(
         session(*CLASSES, rule, *(change or [setting]))
     assert str(caught.value).startswith(f"{setting}: {rule} needs the same batch at each step")
     session(*CLASSES, rule, "batch_size=35", "accumulate=2")
+
+
+def test_a_step_that_never_comes_is_told() -> None:
+    late = ["transform=[swa,lookahead]", "transform.swa.start=9", "transform.lookahead.every=8"]
+    experiment = compose([*SMALL, *late])
+    assert list(too_late(experiment, 9)) == []
+    assert list(too_late(experiment, 8)) == [
+        "transform.swa.start=9 does nothing in a run of 8 steps; give at most 8."
+    ]

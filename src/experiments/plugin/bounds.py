@@ -29,22 +29,27 @@ class Range:
     scale: Literal["linear", "log", "complement"]
     source: str = ""
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for ends that the scale does not have."""
+        wrong = {"log": self.low <= 0, "complement": self.high >= 1}.get(self.scale, False)
+        if wrong or self.low >= self.high:
+            limit = {"log": " above 0", "complement": " below 1"}.get(self.scale, "")
+            ends = f"{self.low:g} to {self.high:g}"
+            raise ValueError(f"the range {ends} must go from a lower to a higher number{limit}")
+
 
 def log_range(low: float, high: float, source: str = "") -> Range:
     """Look for a number on a log scale; both ends are above 0."""
-    assert 0 < low < high
     return Range(low, high, "log", source)
 
 
 def complement_range(low: float, high: float, source: str = "") -> Range:
     """Look for a number below 1 on a log scale of 1 - number: `low` and `high` are the number's."""
-    assert low < high < 1
     return Range(low, high, "complement", source)
 
 
 def linear_range(low: float, high: float, source: str = "") -> Range:
     """Look for a number evenly between two others."""
-    assert low < high
     return Range(low, high, "linear", source)
 
 
@@ -52,6 +57,7 @@ def number(
     default: Any = dataclasses.MISSING,
     *,
     space: Range | None = None,
+    first_step: bool = False,
     lanes: bool = False,
     repeats: bool = False,
     metadata: Mapping[str, Any] | None = None,
@@ -61,8 +67,9 @@ def number(
 
     The limits are `above`, `at_least`, `below` and `at_most`. `None` stands for "not set" and is
     within every limit; NaN and infinity are within none, nor is in any field a whole number of more
-    than 64 bits. `space` is where a search looks for it (`hydra.sweeper.space=rule`). `lanes` says
-    of a loss's number that it enters by arithmetic, of a model's that it changes values of tensors
+    than 64 bits. `space` is where a search looks for it (`hydra.sweeper.space=rule`).
+    `first_step` says of a rule's number that it does nothing before that step. `lanes` says of a
+    loss's number that it enters by arithmetic, of a model's that it changes values of tensors
     alone: runs that differ in it may train together. With `repeats` runs that differ in it alone
     are repetitions, of which a sweep shows the mean. More `metadata` is the owner's business.
     Raises ValueError for a space that leaves the limits.
@@ -71,8 +78,9 @@ def number(
     for end in (space.low, space.high) if space else ():
         if wanted := _wanted(end, limits):
             raise ValueError(f"the space of a number reaches {end:g}, which must be {wanted}")
-    metadata = {"limits": limits, "lanes": lanes, "repeats": repeats, **(metadata or {})}
-    metadata["space"] = space
+    own = {"limits": limits, "space": space, "first_step": first_step}
+    own |= {"lanes": lanes, "repeats": repeats}
+    metadata = {**own, **(metadata or {})}
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

@@ -1,6 +1,7 @@
 """What of an experiment fits its data: loss, metrics and augmentations, or why it does not."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 from torch import Tensor
@@ -118,6 +119,19 @@ def check_batches(experiment: Experiment, items: int) -> None:
                 f"{setting}: {name} needs the same batch at each step, all {items} items of train "
                 f"as they are; give batch_size={items}, and neither sampling nor augmentations."
             )
+
+
+def too_late(experiment: Experiment, total_steps: int) -> Iterator[str]:
+    """Yield which steps that a part of the rule waits for never come in a run of so many."""
+    transforms = {f"transform.{name}": own for name, own in experiment.transform.items()}
+    for key, part in {"optimizer": experiment.optimizer, **transforms}.items():
+        for field in fields(part):
+            first = getattr(part, field.name)
+            if field.metadata.get("first_step") and first > total_steps:
+                yield (
+                    f"{key}.{field.name}={first} does nothing in a run of {total_steps} steps; "
+                    f"give at most {total_steps}."
+                )
 
 
 def sampling_for(experiment: Experiment, splits: Splits) -> Tensor | None:

@@ -112,6 +112,7 @@ def prepare(experiment: Experiment) -> Session:
     if steps["total_steps"] >= steps["steps_per_epoch"] or experiment.batch_size == 1:
         check_last_batch(experiment, model, params, train)
     rule = rule_for([experiment], params, **steps)
+    doubts = [*splits.warnings, *compatibility.undefined(metrics, batches), *unreached]
     return Session(
         experiments=(experiment,),
         device=device,
@@ -125,7 +126,7 @@ def prepare(experiment: Experiment) -> Session:
         state=rule.init(params.vector),
         monitor=monitor,
         higher_is_better=higher_is_better,
-        doubts=[*splits.warnings, *compatibility.undefined(metrics, batches), *unreached],
+        doubts=[*doubts, *compatibility.too_late(experiment, steps["total_steps"])],
         **steps,
     )
 
