@@ -100,11 +100,10 @@ def prepare(experiment: Experiment) -> Session:
     params, model = open_network(experiment, splits.spec, device)
     augment = compatibility.augmentations_for(experiment, splits.spec, loss_fn)
     batches = _batches(experiment, splits, params, augment)
-    monitor, higher_is_better = compatibility.monitored(
-        experiment.monitor, metrics, batches["val"].size
-    )
-    train = batches["train"]
-    unreached = contract.check_returns(
+    train, val = batches["train"], batches["val"]
+    monitor, higher_is_better = compatibility.monitored(experiment.monitor, metrics, val.size)
+    doubts = [*splits.warnings, *compatibility.undefined(metrics, batches)]
+    doubts += contract.check_returns(
         experiment, splits.spec, train, params, model, loss=loss_fn, metrics=metrics
     )
     steps = _counted(experiment, train)
@@ -112,7 +111,6 @@ def prepare(experiment: Experiment) -> Session:
     if steps["total_steps"] >= steps["steps_per_epoch"] or experiment.batch_size == 1:
         check_last_batch(experiment, model, params, train)
     rule = rule_for([experiment], params, **steps)
-    doubts = [*splits.warnings, *compatibility.undefined(metrics, batches), *unreached]
     return Session(
         experiments=(experiment,),
         device=device,
