@@ -3,7 +3,8 @@ import math
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, Scope, State, ema, number, register
+from experiments import Optimizer, Scope, State, ema, log_range, number, register
+from plugins.optimizer import _spaces
 
 
 @register("muon")
@@ -21,9 +22,9 @@ class Muon(Optimizer):
 
     scope = Scope.tensor
 
-    lr: float = number(0.02, at_least=0)
-    momentum: float = number(0.95, at_least=0, below=1)
-    weight_decay: float = number(0.0, at_least=0)
+    lr: float = number(0.02, at_least=0, space=log_range(1e-3, 0.1, "around the author's"))
+    momentum: float = number(0.95, at_least=0, below=1, space=_spaces.MOMENTUM)
+    weight_decay: float = number(0.0, at_least=0, space=_spaces.WEIGHT_DECAY)
     iterations: int = number(5, at_least=1)
 
     def init(self, param: Tensor) -> State:

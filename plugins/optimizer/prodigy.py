@@ -2,6 +2,7 @@ import torch
 from torch import Tensor
 
 from experiments import Optimizer, State, ema, number, register
+from plugins.optimizer import _spaces
 
 
 @register("prodigy")
@@ -17,10 +18,10 @@ class Prodigy(Optimizer):
     """
 
     lr: float = number(1.0, at_least=0)
-    beta1: float = number(0.9, at_least=0, below=1)
-    beta2: float = number(0.999, above=0, below=1)
-    eps: float = number(1e-8, at_least=0)
-    weight_decay: float = number(0.0, at_least=0)
+    beta1: float = number(0.9, at_least=0, below=1, space=_spaces.BETA1)
+    beta2: float = number(0.999, above=0, below=1, space=_spaces.BETA2)
+    eps: float = number(1e-8, at_least=0, space=_spaces.EPS)
+    weight_decay: float = number(0.0, at_least=0, space=_spaces.WEIGHT_DECAY)
     d0: float = number(1e-6, above=0)
 
     def init(self, param: Tensor) -> State:

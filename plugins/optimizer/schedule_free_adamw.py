@@ -2,6 +2,7 @@ import torch
 from torch import Tensor
 
 from experiments import Optimizer, State, ema, number, register
+from plugins.optimizer import _spaces
 
 
 @register("schedule_free_adamw")
@@ -17,11 +18,11 @@ class ScheduleFreeAdamW(Optimizer):
     step moves x as well, and that β₁ takes no schedule.
     """
 
-    lr: float = number(2.5e-3, at_least=0)
-    beta1: float = number(0.9, above=0, below=1)
-    beta2: float = number(0.999, at_least=0, below=1)
-    eps: float = number(1e-8, at_least=0)
-    weight_decay: float = number(0.0, at_least=0)
+    lr: float = number(2.5e-3, at_least=0, space=_spaces.ADAPTIVE_LR)
+    beta1: float = number(0.9, above=0, below=1, space=_spaces.BETA1)
+    beta2: float = number(0.999, at_least=0, below=1, space=_spaces.BETA2)
+    eps: float = number(1e-8, at_least=0, space=_spaces.EPS)
+    weight_decay: float = number(0.0, at_least=0, space=_spaces.WEIGHT_DECAY)
 
     def init(self, param: Tensor) -> State:
         scalars = {name: param.new_zeros(()) for name in ("largest", "total")}

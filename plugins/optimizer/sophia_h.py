@@ -1,7 +1,8 @@
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, State, ema, number, register
+from experiments import Optimizer, State, ema, log_range, number, register
+from plugins.optimizer import _spaces
 
 
 @register("sophia_h")
@@ -19,10 +20,10 @@ class SophiaH(Optimizer):
     needs = ("hvp", "noise")
     in_programs = False  # steps with an estimate and without differ
 
-    lr: float = number(1e-3, at_least=0)
-    beta1: float = number(0.965, at_least=0, below=1)
-    beta2: float = number(0.99, at_least=0, below=1)
-    gamma: float = number(0.01, above=0)
+    lr: float = number(1e-3, at_least=0, space=_spaces.ADAPTIVE_LR)
+    beta1: float = number(0.965, at_least=0, below=1, space=_spaces.BETA1)
+    beta2: float = number(0.99, at_least=0, below=1, space=_spaces.BETA2)
+    gamma: float = number(0.01, above=0, space=log_range(5e-3, 0.2, "Liu et al., 2023"))
     eps: float = number(1e-12, above=0)
     every: int = number(10, at_least=1)
 

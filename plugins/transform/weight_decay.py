@@ -4,7 +4,16 @@ from fnmatch import fnmatch
 import torch
 from torch import Tensor
 
-from experiments import ConfigError, Parameter, State, Transform, number, options, register
+from experiments import (
+    ConfigError,
+    Parameter,
+    State,
+    Transform,
+    log_range,
+    number,
+    options,
+    register,
+)
 
 _ROLES = ("weight", "bias", "norm")
 
@@ -13,14 +22,21 @@ _ROLES = ("weight", "bias", "norm")
 class WeightDecay(Transform):
     """Pull the parameters to zero: g ← g + λ θ, or decoupled Δ ← Δ + lr λ θ.
 
-    `skip` spares parameters by role (`bias`, `norm`, `weight`) or by a pattern of their names.
-    Coupled decay is the L2 penalty of `torch.optim.SGD`; decoupled decay is that of AdamW
-    (Loshchilov & Hutter, 2019).
+    Coupled decay is the L2 penalty of `torch.optim.SGD`, which Adam divides by the gradients' size;
+    decoupled decay is that of AdamW (Loshchilov & Hutter, 2019), times lr as in torch and optax.
+    `independent` of lr it is Δ ← Δ + λ θ, as in the paper but for its schedule: the best λ is then
+    the same for every lr. `skip` spares parameters by role (`bias`, `norm`, `weight`) or by a
+    pattern of their names.
     """
 
-    weight_decay: float = number(1e-4, at_least=0)
+    weight_decay: float = number(1e-4, at_least=0, space=log_range(1e-6, 1e-1))
     decoupled: bool = False
+    independent: bool = False  # of lr, which decoupled decay may be
     skip: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.independent and not self.decoupled:
+            raise ValueError("independent=true is a form of decoupled decay: set decoupled=true")
 
     def init(self, param: Tensor, layout: list[Parameter]) -> State:
         names = [part.name for part in layout]
@@ -42,7 +58,10 @@ class WeightDecay(Transform):
     def on_step(
         self, step: Tensor, param: Tensor, state: State, lr: Tensor
     ) -> tuple[Tensor, State]:
-        return (step + lr * self._decay(param, state) if self.decoupled else step), state
+        if not self.decoupled:
+            return step, state
+        decay = self._decay(param, state)
+        return step + (decay if self.independent else lr * decay), state
 
     def _decay(self, param: Tensor, state: State) -> Tensor:
         return self.weight_decay * state["mask"] * param

@@ -1,15 +1,46 @@
 """Each rule takes the path of its paper, and of the libraries that have it."""
 
 import pytest
-from descents import START, Gradient, distance, fixed, quadratic
-from oracles import core, modern, research
+import torch
+from descents import ORIGIN, START, Gradient, distance, fixed, quadratic
+from oracles import core, modern, research, transforms
 from oracles.case import Case
 
-CASES = [*core.CASES, *modern.CASES, *research.CASES]
+from experiments import lookup, plugins
+from experiments.plugin.rulepart import RulePart
+
+CASES = [*core.CASES, *transforms.CASES, *modern.CASES, *research.CASES]
+PAPERS = [case for case in CASES if case.against.startswith("NumPy")]
+# Programs of jax take a second each to be compiled.
+SLOW = "optax"
 
 
 @pytest.mark.parametrize("gradient", [fixed(1), quadratic(2)], ids=["fixed", "quadratic"])
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[pytest.mark.whole] if SLOW in case.against else [], id=str(case))
+        for case in CASES
+    ],
+)
 def test_a_rule_takes_the_path_of_its_oracle(case: Case, gradient: Gradient) -> None:
     wanted = case.path(gradient, START)
     assert distance(case.ours(gradient, START), wanted) <= case.tolerance
+
+
+@pytest.mark.parametrize("case", PAPERS, ids=str)
+def test_a_rule_in_float32_keeps_float32s_digits(case: Case) -> None:
+    wanted = case.path(fixed(1), ORIGIN.double())
+    path = case.ours(fixed(1), ORIGIN)
+    assert path.dtype == torch.float32
+    assert distance(path.double(), wanted) <= 5e-6
+
+
+def test_every_rule_that_sees_gradients_alone_is_compared_with_its_paper() -> None:
+    known = {name for case in PAPERS for name in (case.rule, *case.transforms)}
+    for kind in ("optimizer", "transform"):
+        for name in plugins(kind):
+            plugin = lookup(kind, name)
+            assert issubclass(plugin, RulePart)
+            # Routes are other rules, and what is evaluated alone does not change the path.
+            assert name in {*known, "route", "ema", "swa"} or plugin.needs, f"{kind}={name}"
