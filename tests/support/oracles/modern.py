@@ -45,6 +45,33 @@ SIGNUM = {"lr": 0.02, "beta": 0.8}
 DECAY = {"weight_decay": {"weight_decay": 0.3, "decoupled": True}}
 
 
+def adopt(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Taniguchi et al. (2024), algorithm 2, whose step t - 1 is step t here."""
+    v, s["v"] = s["v"], 0.9 * s["v"] + 0.1 * g**2 if t > 1 else g**2
+    if t == 1:
+        return np.zeros_like(x)
+    n = np.clip(g / np.maximum(np.sqrt(v), 0.3), -((t - 1) ** 0.25), (t - 1) ** 0.25)
+    s["m"] = 0.85 * s["m"] + 0.15 * n
+    step: Array = 0.02 * (s["m"] + 0.3 * x)
+    return step
+
+
+ADOPT = {"lr": 0.02, "beta1": 0.85, "beta2": 0.9, "eps": 0.3, "weight_decay": 0.3}
+
+
+def lamb(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """You et al. (2020), algorithm 2."""
+    s["m"] = 0.85 * s["m"] + 0.15 * g
+    s["v"] = 0.98 * s["v"] + 0.02 * g**2
+    m, v = s["m"] / (1 - 0.85**t), s["v"] / (1 - 0.98**t)
+    r = m / (np.sqrt(v) + 1e-3) + 0.3 * x
+    step: Array = 0.02 * np.linalg.norm(x) / np.linalg.norm(r) * r
+    return step
+
+
+LAMB = {"lr": 0.02, "beta1": 0.85, "beta2": 0.98, "eps": 1e-3, "weight_decay": 0.3}
+
+
 CASES: list[Case] = [
     Case("lion", "NumPy", paper(lion), LION),
     Case("lion", "optax.lion", optax_path(lambda o: o.lion(0.02, 0.8, 0.95, None, 0.3)), LION),
@@ -60,4 +87,29 @@ CASES: list[Case] = [
         "signum", "optax.sign_sgd", optax_path(lambda o: o.sign_sgd(0.02)), SIGNUM | {"beta": 0.0}
     ),
     Case("signum", "pytorch_optimizer.SignSGD", kozistr("SignSGD", lr=0.02, momentum=0.8), SIGNUM),
+    Case("adopt", "NumPy", paper(adopt), ADOPT),
+    Case(
+        "adopt",
+        "optax.contrib.adopt",
+        optax_path(lambda o: o.contrib.adopt(0.02, 0.85, 0.9, 0.3)),
+        ADOPT | {"weight_decay": 0.0},
+    ),
+    Case(
+        "adopt",
+        "pytorch_optimizer.ADOPT",
+        # Its bound is that of a step later, which makes 5 % of a difference.
+        kozistr(
+            "ADOPT", lr=0.02, betas=(0.85, 0.9), eps=0.3, clip_lambda=lambda t: (t - 1) ** 0.25
+        ),
+        ADOPT | {"weight_decay": 0.0},
+    ),
+    # pytorch_optimizer.Lamb is another rule: the second moment's bias is not corrected, the norm of
+    # the parameter is at most 10, and the decay is no part of what the ratio is of.
+    Case("lamb", "NumPy", paper(lamb), LAMB),
+    Case(
+        "lamb",
+        "optax.lamb",
+        optax_path(lambda o: o.lamb(0.02, 0.85, 0.98, 1e-3, weight_decay=0.3)),
+        LAMB,
+    ),
 ]

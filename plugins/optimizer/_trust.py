@@ -1,0 +1,10 @@
+"""The trust ratio, by which a step is brought to the size of the parameter that it moves."""
+
+import torch
+from torch import Tensor
+
+
+def ratio(param: Tensor, norm: Tensor) -> Tensor:
+    """Return ‖param‖ / norm, and 1 where either is 0, such that nothing stands still for good."""
+    own = param.norm()
+    return torch.where((own > 0) & (norm > 0), own / norm, torch.ones_like(own))

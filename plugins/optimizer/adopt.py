@@ -1,0 +1,36 @@
+import torch
+from torch import Tensor
+
+from experiments import Optimizer, State, complement_range, ema, log_range, number, register
+
+
+@register("adopt")
+class ADOPT(Optimizer):
+    """Adam that converges with any β₂: v without the gradient it divides (Taniguchi et al., 2024).
+
+    n = clip(g / max(√v, ε), ±(t − 1)^¼); m ← β₁ m + (1 − β₁) n; Δ = lr (m + λ θ); after it
+    v ← β₂ v + (1 − β₂) g². The first step moves nothing: it sets v to g².
+
+    The bound is of the paper's third version; its steps count from the second of these, as those of
+    the authors' code and of optax do. pytorch_optimizer counts from the first, which lets the bound
+    of the second step be 2^¼ and not 1, and decays at the first step too. ε is a least root, and
+    not added to it.
+    """
+
+    lr: float = number(1e-3, at_least=0, space=log_range(1e-4, 1e-2, "AlgoPerf"))
+    beta1: float = number(0.9, at_least=0, below=1, space=complement_range(0.9, 0.996, "AlgoPerf"))
+    beta2: float = number(0.9999, at_least=0, below=1)
+    eps: float = number(1e-6, above=0)
+    weight_decay: float = number(0.0, at_least=0, space=log_range(5e-3, 1, "AlgoPerf"))
+
+    def init(self, param: Tensor) -> State:
+        return {"m": torch.zeros_like(param), "v": torch.zeros_like(param)}
+
+    def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
+        moves = t > 1
+        bound = ((t - 1) ** 0.25).to(grad.dtype)  # 0 at the first step
+        root = torch.maximum(state["v"].sqrt(), torch.as_tensor(self.eps, dtype=grad.dtype))
+        n = torch.minimum(torch.maximum(grad / root, -bound), bound)
+        m = ema(state["m"], n, self.beta1)
+        v = ema(state["v"], grad.square(), self.beta2 * moves)
+        return self.lr * (m + self.weight_decay * moves * param), {"m": m, "v": v}

@@ -1,0 +1,36 @@
+import torch
+from torch import Tensor
+
+from experiments import Optimizer, Scope, State, complement_range, ema, log_range, number, register
+from plugins.optimizer import _trust
+
+
+@register("lamb")
+class LAMB(Optimizer):
+    """AdamW whose step is as long as the parameter, each by itself (You et al., 2020, algorithm 2).
+
+    r = m̂ / (√v̂ + ε) + λ θ, with m̂ and v̂ of Adam; Δ = lr ‖θ‖ / ‖r‖ r, where the ratio is 1 if
+    either norm is 0. It is made for large batches.
+
+    λ θ is within the ratio, so that lr alone says how far a parameter moves. optax is the same;
+    pytorch_optimizer leaves out the correction of v's bias, takes ‖θ‖ for at most 10, and keeps the
+    decay out of the ratio.
+    """
+
+    scope = Scope.tensor
+
+    lr: float = number(1e-3, at_least=0, space=log_range(1e-4, 1e-1))
+    beta1: float = number(0.9, at_least=0, below=1, space=complement_range(0.9, 0.996, "AlgoPerf"))
+    beta2: float = number(0.999, at_least=0, below=1)
+    eps: float = number(1e-6, at_least=0)
+    weight_decay: float = number(0.01, at_least=0, space=log_range(5e-3, 1, "AlgoPerf"))
+
+    def init(self, param: Tensor) -> State:
+        return {"m": torch.zeros_like(param), "v": torch.zeros_like(param)}
+
+    def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
+        m = ema(state["m"], grad, self.beta1)
+        v = ema(state["v"], grad.square(), self.beta2)
+        adam = m / (1 - self.beta1**t) / ((v / (1 - self.beta2**t)).sqrt() + self.eps)
+        r = adam + self.weight_decay * param
+        return self.lr * _trust.ratio(param, r.norm()) * r, {"m": m, "v": v}
