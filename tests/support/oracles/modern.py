@@ -4,23 +4,23 @@ import warnings
 from typing import Any
 
 import numpy as np
+import torch
 from descents import Gradient
 from torch import Tensor
 
-from oracles.case import Array, Case, Memory, Path, optax_path, paper, torch_path
+from oracles.case import MATRIX, Array, Case, Memory, Path, optax_path, paper, torch_path
 
 
 def kozistr(name: str, **options: Any) -> Path:
     """Follow an optimizer of pytorch_optimizer."""
+    return torch_path(lambda p: getattr(_pytorch_optimizer(), name)(p, **options))
 
-    def path(gradient: Gradient, start: Tensor) -> Tensor:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import pytorch_optimizer
-        make = getattr(pytorch_optimizer, name)
-        return torch_path(lambda p: make(p, **options))(gradient, start)
 
-    return path
+def _pytorch_optimizer() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pytorch_optimizer
+    return pytorch_optimizer
 
 
 def lion(g: Array, x: Array, s: Memory, t: int) -> Array:
@@ -89,6 +89,36 @@ ADEMAMIX = {"lr": 0.01, "beta1": 0.85, "beta2": 0.98, "beta3": 0.99, "alpha": 4.
 ADEMAMIX |= {"weight_decay": 0.3}
 
 
+def mars(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Yuan et al. (2024), algorithm 2, with x_0 = x_1 and the gradient of the step before."""
+    before, s["g"] = s["g"] if t > 1 else g, g
+    c = g + 0.1 * 0.85 / (1 - 0.85) * (g - before)
+    c = c / max(1, np.linalg.norm(c))
+    s["m"] = 0.85 * s["m"] + 0.15 * c
+    s["v"] = 0.98 * s["v"] + 0.02 * c**2
+    m, v = s["m"] / (1 - 0.85**t), s["v"] / (1 - 0.98**t)
+    step: Array = 0.02 * (m / (np.sqrt(v) + 1e-3) + 0.3 * x)
+    return step
+
+
+MARS = {"lr": 0.02, "beta1": 0.85, "beta2": 0.98, "gamma": 0.1, "eps": 1e-3, "weight_decay": 0.3}
+
+
+def kozistr_mars(gradient: Gradient, start: Tensor) -> Tensor:
+    """Follow pytorch_optimizer's, with the first gradient as the one before it."""
+
+    def make(parts: list[Tensor]) -> torch.optim.Optimizer:
+        options = {"gamma": 0.1, "eps": 0.0, "weight_decay": 0.3, "optimize_1d": True}
+        first = gradient(1, start)
+        rule = _pytorch_optimizer().MARS(parts, 0.02, (0.85, 0.98), **options)
+        for part, grad in zip(parts, (first[:24].view(MATRIX), first[24:]), strict=True):
+            zeros = {name: torch.zeros_like(part) for name in ("exp_avg", "exp_avg_sq")}
+            rule.state[part] = zeros | {"last_grad": grad.clone()}
+        return rule
+
+    return torch_path(make)(gradient, start)
+
+
 CASES: list[Case] = [
     Case("lion", "NumPy", paper(lion), LION),
     Case("lion", "optax.lion", optax_path(lambda o: o.lion(0.02, 0.8, 0.95, None, 0.3)), LION),
@@ -153,4 +183,7 @@ CASES: list[Case] = [
         ),
         ADEMAMIX | {"warmup": 30.0},
     ),
+    Case("mars", "NumPy", paper(mars), MARS),
+    # It adds 1e-15 to the second moment, and ε before the correction of bias.
+    Case("mars", "pytorch_optimizer.MARS", kozistr_mars, MARS | {"eps": 0.0}, tolerance=1e-7),
 ]
