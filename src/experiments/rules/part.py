@@ -1,6 +1,7 @@
 """One plugin of a rule at its place: what it sees of the parameters, and what it remembers."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,8 @@ class Part:
     def __init__(self, plugin: RulePart, layout: Layout, taken: Sequence[Parameter]) -> None:
         self.plugin = plugin
         self.name = f"{registry.kind_of(type(plugin))}={registry.name_of(type(plugin))}"
+        # Alone, a number would take the float64 of a rule's numbers: it is seen as a vector of one.
+        taken = [one if one.shape else replace(one, shape=torch.Size([1])) for one in taken]
         self._all, self._taken, self._own = layout, taken, layout.of(taken)
         returned.check_declared(self.name, plugin)
         self._scope = Scope(plugin.scope)
