@@ -119,6 +119,31 @@ def kozistr_mars(gradient: Gradient, start: Tensor) -> Tensor:
     return torch_path(make)(gradient, start)
 
 
+def adafactor(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Shazeer & Stern (2018), algorithms 4 and 5, with 0.3 for the largest rate of 0.01."""
+    beta = 1 - t**-0.6
+    if g.ndim == 2:
+        s["R"] = beta * s["R"] + (1 - beta) * (g**2 + 1e-3).sum(1)
+        s["C"] = beta * s["C"] + (1 - beta) * (g**2 + 1e-3).sum(0)
+        v = np.outer(s["R"], s["C"]) / s["R"].sum()
+    else:
+        v = s["v"] = beta * s["v"] + (1 - beta) * (g**2 + 1e-3)
+    u = g / np.sqrt(v)
+    u = u / max(1, np.sqrt((u**2).mean()) / 1.05)
+    rate = max(0.5, np.sqrt((x**2).mean())) * min(0.3, 1 / np.sqrt(t))
+    step: Array = rate * u + 0.3 * 0.2 * x
+    return step
+
+
+ADAFACTOR = {"lr": 0.3, "tau": -0.6, "eps1": 1e-3, "eps2": 0.5, "clip": 1.05, "weight_decay": 0.2}
+
+
+def optax_adafactor(optax: Any) -> Any:
+    """Return optax's with the paper's rate, and torch's decay, which is multiplied by lr."""
+    options = {"decay_rate": 0.6, "clipping_threshold": 1.05, "weight_decay_rate": 0.3 * 0.2}
+    return optax.adafactor(lambda n: ((n + 1.0) ** -0.5).clip(max=0.3), 1, eps=1e-3, **options)
+
+
 CASES: list[Case] = [
     Case("lion", "NumPy", paper(lion), LION),
     Case("lion", "optax.lion", optax_path(lambda o: o.lion(0.02, 0.8, 0.95, None, 0.3)), LION),
@@ -186,4 +211,23 @@ CASES: list[Case] = [
     Case("mars", "NumPy", paper(mars), MARS),
     # It adds 1e-15 to the second moment, and ε before the correction of bias.
     Case("mars", "pytorch_optimizer.MARS", kozistr_mars, MARS | {"eps": 0.0}, tolerance=1e-7),
+    Case("adafactor", "NumPy", paper(adafactor), ADAFACTOR),
+    Case(
+        "adafactor",
+        "torch.optim.Adafactor",
+        torch_path(
+            lambda p: torch.optim.Adafactor(
+                p, 0.3, beta2_decay=-0.6, eps=(0.5, 0.5), d=1.05, weight_decay=0.2
+            )
+        ),
+        ADAFACTOR | {"eps1": 0.5, "floor": True},
+    ),
+    # Its time is in float32, and its least size of a parameter is fixed.
+    Case(
+        "adafactor",
+        "optax.adafactor",
+        optax_path(optax_adafactor),
+        ADAFACTOR | {"eps2": 1e-3},
+        tolerance=1e-6,
+    ),
 ]
