@@ -1,0 +1,109 @@
+import torch
+from torch import Tensor
+
+from experiments import Optimizer, Scope, State, complement_range, ema, log_range, number, register
+
+Modes = dict[int, Tensor]  # a square matrix for each dimension of a parameter
+
+
+@register("soap")
+class SOAP(Optimizer):
+    """Adam in the eigenbasis that Shampoo would have (Vyas et al., 2024).
+
+    L ← β₂ L + (1 − β₂) G Gᵀ; R ← β₂ R + (1 − β₂) Gᵀ G, with eigenvectors P of L and Q of R;
+    m ← β₁ m + (1 − β₁) G; v ← β₂ v + (1 − β₂) (Pᵀ G Q)²;
+    Δ = lr P [√(1 − β₂ᵗ)/(1 − β₁ᵗ) Pᵀ m Q / (√v + ε)] Qᵀ. Every k-th step P becomes the Q of a QR
+    decomposition of L P, its columns sorted by eigenvalue, and so does Q.
+
+    As in the authors' code, the first step only sets P and Q, and t counts from the second on; a
+    step uses the basis from before it; v is sorted as the basis but not turned with it; ε joins √v
+    before its bias is corrected; decay acts on the parameters after the step. Numbers by default
+    are the authors'. A tensor of more dimensions has a basis for each, a vector or a dimension
+    above `largest` none, which leaves Adam. Where the first gradient has no rank, eigenvectors are
+    any: here they are near the axes, elsewhere what rounding makes of them, so that libraries
+    differ. Memory: 2 n² for each dimension of size n beside Adam's.
+    """
+
+    scope = Scope.tensor
+    needs = ("noise",)  # none, but the number of the step as one of Python's
+    in_programs = False  # steps with a new basis and without differ
+
+    lr: float = number(3e-3, at_least=0, space=log_range(3e-4, 3e-2, "Vyas et al. (2024)"))
+    beta1: float = number(
+        0.95, at_least=0, below=1, space=complement_range(0.9, 0.99, "Vyas et al. (2024)")
+    )
+    beta2: float = number(
+        0.95, at_least=0, below=1, space=complement_range(0.9, 0.99, "Vyas et al. (2024)")
+    )
+    eps: float = number(1e-8, above=0)
+    weight_decay: float = number(0.01, at_least=0)
+    every: int = number(10, at_least=1)
+    largest: int = number(10_000, at_least=1)
+
+    def init(self, param: Tensor) -> State:
+        sizes = dict(enumerate(param.shape)) if param.dim() > 1 else {}
+        sizes = {d: n for d, n in sizes.items() if 1 < n <= self.largest}
+        factors = {f"factor{d}": param.new_zeros(n, n) for d, n in sizes.items()}
+        bases = {f"basis{d}": param.new_zeros(n, n) for d, n in sizes.items()}
+        return {"m": torch.zeros_like(param), "v": torch.zeros_like(param), **factors, **bases}
+
+    def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
+        m, v, step = state["m"], state["v"], torch.zeros_like(param)
+        factors, bases = _modes(state, "factor"), _modes(state, "basis")
+        factors = {d: ema(factor, _gram(grad, d), self.beta2) for d, factor in factors.items()}
+        if self.batch.t == 1:
+            bases = {d: _eigenvectors(factor) for d, factor in factors.items()}
+        else:
+            m = ema(m, grad, self.beta1)
+            v = ema(v, _turned(grad, bases).square(), self.beta2)
+            lr = self.lr * (1 - self.beta2 ** (t - 1)).sqrt() / (1 - self.beta1 ** (t - 1))
+            back = {d: basis.mT for d, basis in bases.items()}
+            step = lr * _turned(_turned(m, bases) / (v.sqrt() + self.eps), back)
+            step = step + self.lr * self.weight_decay * (param - step)
+            if (self.batch.t - 1) % self.every == 0:
+                v, bases = _refreshed(v, factors, bases)
+        named = {f"factor{d}": factor for d, factor in factors.items()}
+        return step, {"m": m, "v": v, **named} | {f"basis{d}": b for d, b in bases.items()}
+
+
+def _modes(state: State, name: str) -> Modes:
+    return {int(k.removeprefix(name)): own for k, own in state.items() if k.startswith(name)}
+
+
+def _gram(tensor: Tensor, mode: int) -> Tensor:
+    """Return the products of the slices of one dimension with each other."""
+    rows = tensor.movedim(mode, 0).flatten(1)
+    return rows @ rows.mT
+
+
+def _turned(tensor: Tensor, bases: Modes) -> Tensor:
+    """Return the tensor's coordinates in a basis of each dimension."""
+    for mode, basis in bases.items():
+        tensor = (tensor.movedim(mode, -1) @ basis).movedim(-1, mode)
+    return tensor
+
+
+def _eigenvectors(factor: Tensor) -> Tensor:
+    """Return the eigenvectors as columns, that of the largest eigenvalue first.
+
+    Those without an eigenvalue span a space of which eigh returns any basis, another for each
+    rounding; a second look within that space, at a matrix of distinct eigenvalues, decides.
+    """
+    values, vectors = torch.linalg.eigh(factor)
+    size = len(values)
+    none = values <= 10 * size * torch.finfo(values.dtype).eps * values[-1]
+    rest = (vectors * none) @ vectors.mT
+    falling = -torch.arange(1, size + 1, dtype=values.dtype, device=values.device) / size
+    factor = factor + values[-1] * (rest * falling) @ rest
+    return torch.linalg.eigh(factor).eigenvectors.flip(-1).contiguous()  # as it is when resumed
+
+
+def _refreshed(v: Tensor, factors: Modes, bases: Modes) -> tuple[Tensor, Modes]:
+    """Take a step of the power method, and sort what belongs to the columns."""
+    after = {}
+    for mode, basis in bases.items():
+        product = factors[mode] @ basis
+        order = (basis * product).sum(0).argsort(descending=True)
+        v = v.index_select(mode, order)
+        after[mode] = torch.linalg.qr(product.index_select(1, order)).Q.contiguous()
+    return v, after
