@@ -2,8 +2,8 @@ import torch
 from torch import Tensor
 
 from experiments import Optimizer, Scope, State, complement_range, ema, log_range, number, register
-
-Modes = dict[int, Tensor]  # a square matrix for each dimension of a parameter
+from plugins.optimizer import _modes
+from plugins.optimizer._modes import Modes
 
 
 @register("soap")
@@ -43,44 +43,27 @@ class SOAP(Optimizer):
     def init(self, param: Tensor) -> State:
         sizes = dict(enumerate(param.shape)) if param.dim() > 1 else {}
         sizes = {d: n for d, n in sizes.items() if 1 < n <= self.largest}
-        factors = {f"factor{d}": param.new_zeros(n, n) for d, n in sizes.items()}
-        bases = {f"basis{d}": param.new_zeros(n, n) for d, n in sizes.items()}
-        return {"m": torch.zeros_like(param), "v": torch.zeros_like(param), **factors, **bases}
+        squares = {d: param.new_zeros(n, n) for d, n in sizes.items()}
+        both = {**_modes.named("factor", squares), **_modes.named("basis", squares)}
+        return {"m": torch.zeros_like(param), "v": torch.zeros_like(param), **both}
 
     def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
         m, v, step = state["m"], state["v"], torch.zeros_like(param)
-        factors, bases = _modes(state, "factor"), _modes(state, "basis")
-        factors = {d: ema(factor, _gram(grad, d), self.beta2) for d, factor in factors.items()}
+        factors, bases = _modes.kept(state, "factor"), _modes.kept(state, "basis")
+        factors = {d: ema(own, _modes.gram(grad, d), self.beta2) for d, own in factors.items()}
         if self.batch.t == 1:
             bases = {d: _eigenvectors(factor) for d, factor in factors.items()}
         else:
             m = ema(m, grad, self.beta1)
-            v = ema(v, _turned(grad, bases).square(), self.beta2)
+            v = ema(v, _modes.times(grad, bases).square(), self.beta2)
             lr = self.lr * (1 - self.beta2 ** (t - 1)).sqrt() / (1 - self.beta1 ** (t - 1))
             back = {d: basis.mT for d, basis in bases.items()}
-            step = lr * _turned(_turned(m, bases) / (v.sqrt() + self.eps), back)
+            step = lr * _modes.times(_modes.times(m, bases) / (v.sqrt() + self.eps), back)
             step = step + self.lr * self.weight_decay * (param - step)
             if (self.batch.t - 1) % self.every == 0:
                 v, bases = _refreshed(v, factors, bases)
-        named = {f"factor{d}": factor for d, factor in factors.items()}
-        return step, {"m": m, "v": v, **named} | {f"basis{d}": b for d, b in bases.items()}
-
-
-def _modes(state: State, name: str) -> Modes:
-    return {int(k.removeprefix(name)): own for k, own in state.items() if k.startswith(name)}
-
-
-def _gram(tensor: Tensor, mode: int) -> Tensor:
-    """Return the products of the slices of one dimension with each other."""
-    rows = tensor.movedim(mode, 0).flatten(1)
-    return rows @ rows.mT
-
-
-def _turned(tensor: Tensor, bases: Modes) -> Tensor:
-    """Return the tensor's coordinates in a basis of each dimension."""
-    for mode, basis in bases.items():
-        tensor = (tensor.movedim(mode, -1) @ basis).movedim(-1, mode)
-    return tensor
+        after = {"m": m, "v": v, **_modes.named("factor", factors)}
+        return step, after | _modes.named("basis", bases)
 
 
 def _eigenvectors(factor: Tensor) -> Tensor:

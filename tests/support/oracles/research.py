@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from oracles.case import Array, Case, Memory, paper
+from oracles.case import Array, Case, Memory, Step, paper
 
 
 def soap(g: Array, x: Array, s: Memory, t: int) -> Array:
@@ -50,7 +50,29 @@ def _eigenvectors(factor: Array) -> Array:
     return np.concatenate([some, space @ np.linalg.eigh(apart)[1]], 1)
 
 
+def shampoo(largest: int) -> Step:
+    """Gupta et al. (2018), algorithms 1 and 2, with a diagonal where a side is longer."""
+
+    def step(g: Array, x: Array, s: Memory, t: int) -> Array:
+        s["m"] = 0.6 * s["m"] + 0.4 * g
+        turned = s["m"]
+        for side, size in enumerate(g.shape):
+            rows = np.moveaxis(g, side, 0).reshape(size, -1)
+            gram = rows @ rows.T if size <= largest else np.diag(np.sum(rows**2, 1))
+            s[side] = (s[side] if t > 1 else 1e-2 * np.eye(size)) + gram
+            if t < 3 or t % 3 == 0:
+                values, vectors = np.linalg.eigh(s[side])
+                s["root", side] = vectors @ np.diag(values ** (-0.5 / g.ndim)) @ vectors.T
+            turned = np.moveaxis(np.tensordot(s["root", side], turned, (1, side)), 0, side)
+        return 0.3 * turned
+
+    return step
+
+
+SHAMPOO = {"lr": 0.3, "momentum": 0.6, "eps": 1e-2, "every": 3}
 SOAP = {"lr": 0.02, "beta1": 0.8, "beta2": 0.9, "eps": 1e-3, "weight_decay": 0.3, "every": 4}
 CASES = [
     Case("soap", "NumPy", paper(soap), SOAP),
+    Case("shampoo", "NumPy", paper(shampoo(9)), SHAMPOO),
+    Case("shampoo", "NumPy", paper(shampoo(5)), SHAMPOO | {"largest": 5}),
 ]
