@@ -29,8 +29,8 @@ NOISE = numbers(STEPS + 1, SIZE, seed=4)  # of every step, in the place of what 
 class Case(NamedTuple):
     """A rule of the registry with its fields, and what it must be equal to.
 
-    `tolerance` is the largest difference over the largest displacement, in float64. `matrices`
-    makes a matrix of the vector too, for a rule that takes no others.
+    `tolerance` is the largest difference over the largest displacement in float64, and `single` in
+    float32. `matrices` makes a matrix of the vector too, for a rule that takes no others.
     """
 
     rule: str
@@ -39,6 +39,7 @@ class Case(NamedTuple):
     fields: Mapping[str, Any] = {}
     transforms: Mapping[str, Mapping[str, Any]] = {}
     tolerance: float = 1e-10
+    single: float = 5e-6
     matrices: bool = False
 
     def ours(self, gradient: Gradient, start: Tensor) -> Tensor:
@@ -58,7 +59,8 @@ class Case(NamedTuple):
 
 def loss_at(gradient: Gradient, t: int, point: Tensor) -> Tensor:
     """Return the loss, 0 at the origin, whose gradient is that one, affine in the parameters."""
-    return (gradient(t, point) + gradient(t, torch.zeros_like(point))) @ point / 2
+    both = gradient(t, point) + gradient(t, torch.zeros_like(point))
+    return (both @ point.double() / 2).to(point.dtype)
 
 
 def hessian(gradient: Gradient, t: int) -> Tensor:

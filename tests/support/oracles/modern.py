@@ -9,6 +9,7 @@ from descents import Gradient
 from torch import Tensor
 
 from oracles.case import MATRIX, Array, Case, Memory, Path, optax_path, paper, torch_path
+from oracles.transforms import ratio
 
 
 def kozistr(name: str, **options: Any) -> Path:
@@ -65,8 +66,7 @@ def lamb(g: Array, x: Array, s: Memory, t: int) -> Array:
     s["v"] = 0.98 * s["v"] + 0.02 * g**2
     m, v = s["m"] / (1 - 0.85**t), s["v"] / (1 - 0.98**t)
     r = m / (np.sqrt(v) + 1e-3) + 0.3 * x
-    step: Array = 0.02 * np.linalg.norm(x) / np.linalg.norm(r) * r
-    return step
+    return 0.02 * ratio(x, r) * r
 
 
 LAMB = {"lr": 0.02, "beta1": 0.85, "beta2": 0.98, "eps": 1e-3, "weight_decay": 0.3}

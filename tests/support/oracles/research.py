@@ -73,6 +73,6 @@ SHAMPOO = {"lr": 0.3, "momentum": 0.6, "eps": 1e-2, "every": 3}
 SOAP = {"lr": 0.02, "beta1": 0.8, "beta2": 0.9, "eps": 1e-3, "weight_decay": 0.3, "every": 4}
 CASES = [
     Case("soap", "NumPy", paper(soap), SOAP),
-    Case("shampoo", "NumPy", paper(shampoo(9)), SHAMPOO),
-    Case("shampoo", "NumPy", paper(shampoo(5)), SHAMPOO | {"largest": 5}),
+    Case("shampoo", "NumPy", paper(shampoo(9)), SHAMPOO, single=3e-5),
+    Case("shampoo", "NumPy", paper(shampoo(5)), SHAMPOO | {"largest": 5}, single=3e-5),
 ]
