@@ -21,7 +21,7 @@ class Shampoo(Optimizer):
     """
 
     scope = Scope.tensor
-    needs = ("noise",)  # none, but the number of the step as one of Python's
+    needs = ("t",)
     in_programs = False  # steps with new roots and without differ
 
     lr: float = number(0.1, at_least=0, space=log_range(1e-3, 1, "around the default"))
@@ -66,4 +66,5 @@ def _power(factor: Tensor, power: float, least: Tensor | float) -> Tensor:
     if factor.dim() == 1:
         return torch.maximum(factor, least) ** power
     values, vectors = torch.linalg.eigh(factor)
-    return (vectors * torch.maximum(values, least) ** power) @ vectors.mT
+    root: Tensor = (vectors * torch.maximum(values, least) ** power) @ vectors.mT
+    return root

@@ -25,7 +25,7 @@ class SOAP(Optimizer):
     """
 
     scope = Scope.tensor
-    needs = ("noise",)  # none, but the number of the step as one of Python's
+    needs = ("t",)
     in_programs = False  # steps with a new basis and without differ
 
     lr: float = number(3e-3, at_least=0, space=log_range(3e-4, 3e-2, "Vyas et al. (2024)"))
@@ -78,7 +78,9 @@ def _eigenvectors(factor: Tensor) -> Tensor:
     rest = (vectors * none) @ vectors.mT
     falling = -torch.arange(1, size + 1, dtype=values.dtype, device=values.device) / size
     factor = factor + values[-1] * (rest * falling) @ rest
-    return torch.linalg.eigh(factor).eigenvectors.flip(-1).contiguous()  # as it is when resumed
+    vectors = torch.linalg.eigh(factor)[1]
+    found: Tensor = vectors.flip(-1).contiguous()  # as it is when resumed
+    return found
 
 
 def _refreshed(v: Tensor, factors: Modes, bases: Modes) -> tuple[Tensor, Modes]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-NEEDS = frozenset({"loss", "gradient", "hvp", "noise"})
+NEEDS = frozenset({"loss", "gradient", "hvp", "noise", "t"})
 
 
 @dataclass(kw_only=True, slots=True)
@@ -27,7 +27,8 @@ class RulePart(Plugin):
 
     It sees the vector of all parameters at once, or with `scope = Scope.tensor` each parameter by
     itself, in its own shape. What it `needs` beside the gradient it finds in `self.batch`: `loss`,
-    `gradient` and `hvp` are evaluated anew on the batch of the step, `noise` is drawn for it.
+    `gradient` and `hvp` are evaluated anew on the batch of the step, `noise` is drawn for it, and
+    `t` is the step as a Python number.
     Numbers among the fields are 0-d tensors in every method but `__post_init__`: use them by
     arithmetic, never in an `if`.
     """
