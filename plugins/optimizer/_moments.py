@@ -24,9 +24,10 @@ def step(rule: Moments, m: Tensor, v: Tensor, t: Tensor) -> Tensor:
     """
     # The bias corrections move to the numbers, and temporaries are changed in place: each pass over
     # the vector that this saves is a tenth of the step of a small network.
-    one = torch.ones_like(t)
-    root = (1 - rule.beta2**t).sqrt() if rule.bias_correction else one
-    lr = rule.lr * root / (1 - rule.beta1**t if rule.bias_correction else one)
+    root = (1 - rule.beta2**t).sqrt() if rule.bias_correction else torch.ones_like(t)
+    lr = rule.lr * root
+    if rule.bias_correction:
+        lr = lr / (1 - rule.beta1**t)
     if rule.eps_inside_sqrt:
         denominator = v.add((root * root * rule.eps).to(v.dtype)).sqrt_()
     else:

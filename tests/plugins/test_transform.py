@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+from descents import descend
 from problems import follow, numbers, params_of, rule_of, tensors_only
 from torch import Tensor, nn
 
 from experiments import ConfigError, Transform, lookup
 from experiments.rules.params import Params
+from experiments.rules.rule import Rule
 
 SGD = lookup("optimizer", "sgd")
 
@@ -79,6 +81,77 @@ def test_coupled_decay_joins_the_gradient_and_decoupled_decay_the_step() -> None
     decay = transform("weight_decay", weight_decay=0.2, decoupled=True)
     step = first_step({"weight_decay": decay, "clip_norm": clipped}, grads, lr=0.1)
     torch.testing.assert_close(step, 0.1 * 0.2 * start, rtol=0, atol=1e-9)
+
+
+def test_decay_that_is_independent_of_lr_is_the_same_for_every_lr() -> None:
+    start = parameters().vector
+    decay = transform("weight_decay", weight_decay=0.2, decoupled=True, independent=True)
+    for lr in (0.1, 3.0):
+        step = first_step({"weight_decay": decay}, torch.zeros_like(start), lr=lr)
+        torch.testing.assert_close(step, 0.2 * start)
+
+
+def test_independent_decay_that_is_coupled_is_an_error() -> None:
+    with pytest.raises(ValueError, match="set decoupled=true"):
+        transform("weight_decay", independent=True)
+
+
+def test_what_comes_after_caution_is_not_left_out() -> None:
+    grads, start = numbers(15, seed=2), parameters().vector
+    decay = transform("weight_decay", weight_decay=0.2, decoupled=True)
+    cautious = {"cautious": transform("cautious")}
+    # The step of gradient descent never goes against the gradient.
+    share = torch.tensor([12 / 13] * 12 + [3 / 4] * 3, dtype=torch.float64)
+    step = first_step(cautious | {"weight_decay": decay}, grads)
+    torch.testing.assert_close(step, share * grads + 0.2 * start)
+    whole = grads + 0.2 * start
+    kept = (whole * grads > 0).double().split([12, 3])
+    shares = [own * (len(own) / (own.sum() + 1)) for own in kept]
+    step = first_step({"weight_decay": decay} | cautious, grads)
+    torch.testing.assert_close(step, torch.cat(shares) * whole)
+
+
+def test_a_trust_ratio_makes_steps_as_long_as_lr_times_their_parameters() -> None:
+    grads, start = numbers(15, seed=2), parameters().vector
+    for vectors in (True, False):
+        ratio = transform("trust_ratio", coefficient=0.3, vectors=vectors)
+        steps = first_step({"trust_ratio": ratio}, grads, lr=0.1).split([12, 3])
+        assert steps[0].norm().item() == pytest.approx(0.03 * start[:12].norm().item())
+        length = 0.03 * start[12:].norm() if vectors else 0.1 * grads[12:].norm()
+        assert steps[1].norm().item() == pytest.approx(length.item())
+
+
+def test_a_trust_ratio_leaves_a_step_of_0_and_a_rate_of_0_alone() -> None:
+    ratio = {"trust_ratio": transform("trust_ratio")}
+    zeros = torch.zeros(15, dtype=torch.float64)
+    assert first_step(ratio, zeros).eq(0).all()
+    assert first_step(ratio, numbers(15), lr=0.0).eq(0).all()
+
+
+def noises(steps: int, seed: int = 0, **fields: float) -> Tensor:
+    """Return what noise alone does to parameters in each of so many steps."""
+    params = params_of([tensors_only(weights=torch.zeros(4000, dtype=torch.float64))])
+    noise = {"noise": [transform("noise", **fields)]}
+    rule = Rule(
+        params, [SGD(lr=1.0)], noise, {}, total_steps=steps, steps_per_epoch=steps, seeds=[seed]
+    )  # type: ignore[call-arg, list-item]
+    path, _ = descend(rule, params, lambda point: 0 * point.sum(), steps)
+    return path[:-1] - path[1:]
+
+
+def test_noise_is_normal_and_fades_by_its_formula() -> None:
+    drawn = noises(20, eta=0.3, gamma=0.55)
+    for t, step in enumerate(drawn):
+        assert step.std().item() == pytest.approx((0.3 / (1 + t) ** 0.55) ** 0.5, rel=0.05)
+        assert abs(step.mean().item()) < 4 * step.std().item() / len(step) ** 0.5
+    assert (drawn / drawn.std(1, keepdim=True)).pow(4).mean().item() == pytest.approx(3, rel=0.05)
+    correlations = torch.corrcoef(drawn) - torch.eye(20, dtype=torch.float64)
+    assert correlations.abs().max() < 5 / 4000**0.5
+
+
+def test_noise_is_decided_by_the_seed() -> None:
+    assert noises(3, eta=0.3).equal(noises(3, eta=0.3))
+    assert not noises(3, eta=0.3).equal(noises(3, seed=1, eta=0.3))
 
 
 class Normed(nn.Module):

@@ -18,7 +18,8 @@ from experiments.rules.params import Gradients, Params
 from experiments.rules.rule import Rule
 
 ELEMENTWISE = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
-ELEMENTWISE += ["schedule_free_adamw"]
+# What is like one of them.
+MORE = ["adadelta", "adamax", "amsgrad", "nadam", "nadamw", "radam", "rprop", "schedule_free_adamw"]
 DTYPES = [torch.float32, torch.float64]
 
 
@@ -81,7 +82,7 @@ def check(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "name", ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
+    "name", [*ELEMENTWISE, *(pytest.param(name, marks=pytest.mark.whole) for name in MORE)]
 )
 def test_a_rule_in_one_pass_gives_what_its_operations_give(name: str, dtype: torch.dtype) -> None:
     transforms = {n: lookup("transform", n)() for n in ("clip_value", "weight_decay")}
