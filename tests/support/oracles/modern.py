@@ -144,6 +144,25 @@ def optax_adafactor(optax: Any) -> Any:
     return optax.adafactor(lambda n: ((n + 1.0) ** -0.5).clip(max=0.3), 1, eps=1e-3, **options)
 
 
+def schedule_free_sgd(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Defazio et al. (2024), equations 2 to 4, of which x here is y."""
+    if t == 1:
+        s["z"] = s["x"] = x
+    s["z"] = s["z"] - 0.2 * (g + 0.3 * x)
+    s["x"] = (1 - 1 / t) * s["x"] + s["z"] / t
+    step: Array = x - (0.2 * s["z"] + 0.8 * s["x"])
+    return step
+
+
+SCHEDULE_FREE = {"lr": 0.2, "beta": 0.8, "weight_decay": 0.3}
+
+
+def optax_schedule_free(optax: Any) -> Any:
+    """Return optax's around gradient descent."""
+    descent = optax.chain(optax.add_decayed_weights(0.3), optax.sgd(0.2))
+    return optax.contrib.schedule_free(descent, 0.2, 0.8)
+
+
 CASES: list[Case] = [
     Case("lion", "NumPy", paper(lion), LION),
     Case("lion", "optax.lion", optax_path(lambda o: o.lion(0.02, 0.8, 0.95, None, 0.3)), LION),
@@ -229,5 +248,19 @@ CASES: list[Case] = [
         optax_path(optax_adafactor),
         ADAFACTOR | {"eps2": 1e-3},
         tolerance=1e-6,
+    ),
+    # What is evaluated is compared in test_schedule_free.py, with the authors' package.
+    Case("schedule_free_sgd", "NumPy", paper(schedule_free_sgd), SCHEDULE_FREE),
+    Case(
+        "schedule_free_sgd",
+        "optax.contrib.schedule_free",
+        optax_path(optax_schedule_free),
+        SCHEDULE_FREE,
+    ),
+    Case(
+        "schedule_free_sgd",
+        "pytorch_optimizer.ScheduleFreeSGD",
+        kozistr("ScheduleFreeSGD", lr=0.2, momentum=0.8, weight_decay=0.3),
+        SCHEDULE_FREE,
     ),
 ]
