@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def ratio(param: Tensor, norm: Tensor) -> Tensor:
-    """Return ‖param‖ / norm, and 1 where either is 0, such that nothing stands still for good."""
+def ratio(param: Tensor, norm: Tensor, trust: float = 1.0) -> Tensor:
+    """Return trust ‖param‖ / norm, and 1 where either is 0, such that nothing is held at 0."""
     own = param.norm()
-    return torch.where((own > 0) & (norm > 0), own / norm, torch.ones_like(own))
+    return torch.where((own > 0) & (norm > 0), trust * own / norm, torch.ones_like(own))

@@ -11,9 +11,10 @@ class ScheduleFreeSGD(Optimizer):
     The parameters that are trained are y = (1 − β) z + β x, those that are evaluated x:
     z ← z − lr (g + λ y); x ← (1 − c) x + c z, where c = γ² / Σ γ² and γ is the largest lr so far.
 
-    β takes the place of momentum: 0 is gradient descent with its average aside (Polyak), and 1 takes
+    β takes the place of momentum: 0 is gradient descent with its average aside, and 1 would take
     gradients at the average itself. lr is ten to fifty times that of gradient descent. Use
-    `schedule.warmup` and no decay, as in schedule_free_adamw. Decay is of y, as the authors'.
+    `schedule.warmup` and no decay of lr, as in schedule_free_adamw. λ acts at y, as in the authors'
+    code.
     """
 
     lr: float = number(1.0, at_least=0, space=log_range(0.1, 10))

@@ -163,6 +163,67 @@ def optax_schedule_free(optax: Any) -> Any:
     return optax.contrib.schedule_free(descent, 0.2, 0.8)
 
 
+def adabelief(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Zhuang et al. (2020), algorithm 2."""
+    s["m"] = 0.85 * s["m"] + 0.15 * g
+    s["s"] = 0.98 * s["s"] + 0.02 * (g - s["m"]) ** 2 + 1e-3
+    step: Array = 0.02 * s["m"] / (1 - 0.85**t) / (np.sqrt(s["s"] / (1 - 0.98**t)) + 1e-3)
+    return step + 0.02 * 0.3 * x  # with the transform of decay
+
+
+ADABELIEF = {"lr": 0.02, "beta1": 0.85, "beta2": 0.98, "eps": 1e-3}
+
+
+def yogi(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Zaheer et al. (2018), algorithm 2, from a second moment above 0."""
+    v = s["v"] if t > 1 else np.full_like(x, 0.1)
+    s["m"] = 0.85 * s["m"] + 0.15 * g
+    s["v"] = v - 0.02 * np.sign(v - g**2) * g**2
+    step: Array = 0.02 * (s["m"] / (np.sqrt(s["v"]) + 1e-3) + 0.3 * x)  # with that of decay
+    return step
+
+
+YOGI = {"lr": 0.02, "beta1": 0.85, "beta2": 0.98, "eps": 1e-3, "initial": 0.1}
+
+
+def optax_yogi(optax: Any) -> Any:
+    """Return optax's with an average of gradients that begins at 0."""
+    yogi = optax.scale_by_yogi(0.85, 0.98, 1e-3, initial_accumulator_value=0.1)
+
+    def init(params: Any) -> Any:
+        state = yogi.init(params)
+        return state._replace(mu=optax.tree.zeros_like(state.mu))
+
+    start = optax.GradientTransformation(init, yogi.update)
+    return optax.chain(start, optax.scale_by_learning_rate(0.02))
+
+
+def adan(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Xie et al. (2022), algorithm 1, in the paper's numbers, with the biases corrected."""
+    b1, b2, b3 = 0.15, 0.2, 0.03
+    d, s["g"] = g - s["g"] if t > 1 else 0 * g, g
+    s["m"] = (1 - b1) * s["m"] + b1 * g
+    s["v"] = (1 - b2) * s["v"] + b2 * d
+    s["n"] = (1 - b3) * s["n"] + b3 * (g + (1 - b2) * d) ** 2
+    m, v, n = (s[k] / (1 - (1 - b) ** t) for k, b in (("m", b1), ("v", b2), ("n", b3)))
+    step: Array = x - (x - 0.02 * (m + (1 - b2) * v) / (np.sqrt(n) + 1e-3)) / (1 + 0.3 * 0.02)
+    return step
+
+
+ADAN = {"lr": 0.02, "beta1": 0.85, "beta2": 0.8, "beta3": 0.97, "eps": 1e-3, "weight_decay": 0.3}
+
+
+def lars(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """You et al. (2017), algorithm 1 and equation 6."""
+    rate = 0.01 * np.linalg.norm(x) / (np.linalg.norm(g) + 0.3 * np.linalg.norm(x))
+    s["v"] = 0.8 * s["v"] + 2 * rate * (g + 0.3 * x)
+    step: Array = s["v"]
+    return step
+
+
+LARS = {"lr": 2.0, "momentum": 0.8, "trust": 0.01, "weight_decay": 0.3}
+
+
 CASES: list[Case] = [
     Case("lion", "NumPy", paper(lion), LION),
     Case("lion", "optax.lion", optax_path(lambda o: o.lion(0.02, 0.8, 0.95, None, 0.3)), LION),
@@ -262,5 +323,50 @@ CASES: list[Case] = [
         "pytorch_optimizer.ScheduleFreeSGD",
         kozistr("ScheduleFreeSGD", lr=0.2, momentum=0.8, weight_decay=0.3),
         SCHEDULE_FREE,
+    ),
+    Case("adabelief", "NumPy", paper(adabelief), ADABELIEF, DECAY),
+    Case(
+        "adabelief",
+        "optax.adabelief",
+        optax_path(lambda o: o.adabelief(0.02, 0.85, 0.98, 1e-3, 1e-3)),
+        ADABELIEF,
+    ),
+    # Without foreach=False it is another rule.
+    Case(
+        "adabelief",
+        "pytorch_optimizer.AdaBelief",
+        kozistr("AdaBelief", lr=0.02, betas=(0.85, 0.98), eps=1e-3, rectify=False, foreach=False),
+        ADABELIEF,
+    ),
+    Case("yogi", "NumPy", paper(yogi), YOGI | {"bias_correction": False}, DECAY),
+    Case("yogi", "optax.yogi", optax_path(optax_yogi), YOGI),
+    # optax.adan is another rule: it has 1 - β₂ in the place of β₂.
+    Case("adan", "NumPy", paper(adan), ADAN),
+    Case(
+        "adan",
+        "pytorch_optimizer.Adan",
+        kozistr("Adan", lr=0.02, betas=(0.85, 0.8, 0.97), eps=1e-3, weight_decay=0.3),
+        ADAN,
+    ),
+    Case(
+        "adan",
+        "pytorch_optimizer.Adan",
+        kozistr(
+            "Adan",
+            lr=0.02,
+            betas=(0.85, 0.8, 0.97),
+            eps=1e-3,
+            weight_decay=0.3,
+            weight_decouple=True,
+        ),
+        ADAN | {"proximal": False},
+    ),
+    Case("lars", "NumPy", paper(lars), LARS),
+    # pytorch_optimizer.LARS is another rule: only matrices are scaled, and the decay is not.
+    Case(
+        "lars",
+        "optax.lars",
+        optax_path(lambda o: o.lars(2.0, 0.3, trust_coefficient=0.01, momentum=0.8)),
+        LARS | {"joint": True},
     ),
 ]
