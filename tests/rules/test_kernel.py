@@ -3,6 +3,7 @@
 import math
 import shutil
 from collections.abc import Callable
+from itertools import product
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,10 +18,11 @@ from experiments.rules.kernel import compiler
 from experiments.rules.params import Gradients, Params
 from experiments.rules.rule import Rule
 
-ELEMENTWISE = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
+DTYPES = [torch.float32, torch.float64]
+ELEMENTWISE = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "lion"]
 # What is like one of them.
 MORE = ["adadelta", "adamax", "amsgrad", "nadam", "nadamw", "radam", "rprop", "schedule_free_adamw"]
-DTYPES = [torch.float32, torch.float64]
+MORE += ["schedule_free_sgd", "signum", "adopt", "ademamix", "adabelief", "yogi", "adan"]
 
 
 @pytest.fixture(autouse=True)
@@ -80,9 +82,12 @@ def check(
         torch.testing.assert_close(found[1][owner], memory, **digits, equal_nan=True)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "name", [*ELEMENTWISE, *(pytest.param(name, marks=pytest.mark.whole) for name in MORE)]
+    ("name", "dtype"),
+    [
+        *product(ELEMENTWISE, DTYPES),
+        *(pytest.param(name, torch.float64, marks=pytest.mark.whole) for name in MORE),
+    ],
 )
 def test_a_rule_in_one_pass_gives_what_its_operations_give(name: str, dtype: torch.dtype) -> None:
     transforms = {n: lookup("transform", n)() for n in ("clip_value", "weight_decay")}
