@@ -3,8 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
+import pytest
+import torch
+from torch import Tensor
 
-from oracles.case import Array, Case, Memory, Step, paper
+from oracles.case import Array, Case, Memory, Step, optax_path, paper, torch_path
 
 
 def soap(g: Array, x: Array, s: Memory, t: int) -> Array:
@@ -69,10 +72,90 @@ def shampoo(largest: int) -> Step:
     return step
 
 
+def dog(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Ivgi et al. (2023), section 3.3."""
+    if t == 1:
+        s["start"], s["r"] = x.copy(), 1e-3 * (1 + np.linalg.norm(x))
+    s["r"] = max(s["r"], np.linalg.norm(x - s["start"]))
+    s["squares"] += g @ g
+    return 0.7 * s["r"] / np.sqrt(s["squares"] + 1e-2) * g
+
+
+def dowg(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Khaled et al. (2023), algorithm 1."""
+    if t == 1:
+        s["start"], s["r"] = x.copy(), 0.1
+    s["r"] = max(s["r"], np.linalg.norm(x - s["start"]))
+    s["v"] += s["r"] ** 2 * (g @ g)
+    return 0.7 * s["r"] ** 2 / (np.sqrt(s["v"]) + 1e-2) * g
+
+
+def dadapt_adam(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Defazio & Mishchenko (2023), algorithm 5, with the decay of AdamW."""
+    rate, root = (s["d"] if t > 1 else 1e-2) * 0.1, np.sqrt(0.95)
+    s["r"] = root * s["r"] + (1 - root) * rate * np.sum(g * s["s"] / (np.sqrt(s["v"]) + 1e-3))
+    s["m"] = 0.8 * s["m"] + 0.2 * rate * g
+    s["v"] = 0.95 * s["v"] + 0.05 * g**2
+    s["s"] = root * s["s"] + (1 - root) * rate * g
+    s["d"] = max(rate / 0.1, s["r"] / ((1 - root) * np.abs(s["s"]).sum()))
+    step: Array = s["m"] / (np.sqrt(s["v"]) + 1e-3) + rate * 0.3 * x
+    return step
+
+
+def dadaptation(parts: list[Tensor]) -> torch.optim.Optimizer:
+    """Make the authors' D-adapted Adam, which says on standard output that decay is decoupled."""
+    package = pytest.importorskip("dadaptation", reason="the authors' package is not installed")
+    values = {"betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.3, "decouple": True, "d0": 1e-2}
+    optimizer: torch.optim.Optimizer = package.DAdaptAdam(parts, 0.1, **values)
+    return optimizer
+
+
+def polyak(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Loizou et al. (2021), equation 3, with no step where the loss is below the least."""
+    return min(max(s["loss"](x) + 10.0, 0) / (0.7 * g @ g + 1e-3), 0.2) * g
+
+
+def momo(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Schaipp et al. (2024), algorithm 1 with the decay of its section 4.2."""
+    share = 0.2 if t > 1 else 1
+    for name, value in {"m": g, "f": s["loss"](x), "gamma": g @ x}.items():
+        s[name] = (1 - share) * s[name] + share * value
+    shrinking, m = 1 + 0.4 * 0.3, s["m"]
+    gap = shrinking * (s["f"] + 40 - s["gamma"]) + m @ x
+    after: Array = (x - min(0.4, max(gap, 0) / (m @ m)) * m) / shrinking
+    return x - after
+
+
 SHAMPOO = {"lr": 0.3, "momentum": 0.6, "eps": 1e-2, "every": 3}
 SOAP = {"lr": 0.02, "beta1": 0.8, "beta2": 0.9, "eps": 1e-3, "weight_decay": 0.3, "every": 4}
+DOG = {"lr": 0.7, "r0": 1e-3, "eps": 1e-2}
+DOWG = {"lr": 0.7, "r0": 0.1, "eps": 1e-2}
+DADAPT = {"lr": 0.1, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "weight_decay": 0.3, "d0": 1e-2}
+POLYAK = {"lr": 0.2, "c": 0.7, "least": -10.0, "eps": 1e-3}
+MOMO = {"lr": 0.4, "beta": 0.8, "least": -40.0}
 CASES = [
     Case("soap", "NumPy", paper(soap), SOAP),
     Case("shampoo", "NumPy", paper(shampoo(9)), SHAMPOO, single=3e-5),
     Case("shampoo", "NumPy", paper(shampoo(5)), SHAMPOO | {"largest": 5}, single=3e-5),
+    Case("dog", "NumPy", paper(dog, whole=True), DOG),
+    Case("dog", "optax", optax_path(lambda o: o.contrib.dog(0.7, ("heuristic", 1e-3), 1e-2)), DOG),
+    Case("dowg", "NumPy", paper(dowg, whole=True), DOWG),
+    Case("dowg", "optax", optax_path(lambda o: o.contrib.dowg(0.7, 0.01, 1e-2)), DOWG),
+    Case("dadapt_adam", "NumPy", paper(dadapt_adam, whole=True), DADAPT),
+    Case("dadapt_adam", "the authors' package", torch_path(dadaptation), DADAPT),
+    Case(
+        "dadapt_adam",
+        "optax",
+        optax_path(lambda o: o.contrib.dadapt_adamw(0.1, (0.8, 0.95), 1e-3, 1e-2, 0.3)),
+        DADAPT | {"bias_correction": True},
+    ),
+    Case("polyak", "NumPy", paper(polyak, whole=True), POLYAK),
+    Case(
+        "polyak",
+        "optax",
+        optax_path(lambda o: o.polyak_sgd(0.2, f_min=-10.0, eps=1e-3, variant="sps+")),
+        POLYAK | {"c": 1.0},
+    ),
+    Case("momo", "NumPy", paper(momo, whole=True), MOMO | {"weight_decay": 0.3}),
+    Case("momo", "optax", optax_path(lambda o: o.contrib.momo(0.4, 0.8, -40.0)), MOMO),
 ]
