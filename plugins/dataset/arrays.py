@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from experiments import ConfigError, DataSpec, Splits, Task, register
-from plugins.dataset import _drawn, _moments, _paths
+from plugins.dataset import _drawn, _moments, _paths, _task
 from plugins.dataset._array import _archive, _items, _labels, _layout, _parts
 
 
@@ -26,6 +26,7 @@ class Arrays(_drawn.Drawn):
     normalise: bool = True  # by mean and standard deviation of train; false: bytes become 0 to 1
 
     def load(self) -> Splits:
+        _task.check(self.task)
         archive = _archive.Archive(_paths.locate(self.path))
         pairs = _parts.find(archive, {"inputs": self.inputs, "targets": self.targets})
         if self.folds and "val" in pairs:

@@ -3,7 +3,7 @@ from dataclasses import field
 from typing import Any
 
 from experiments import Splits, Task, register
-from plugins.dataset import _drawn, _paths, _tensors
+from plugins.dataset import _drawn, _paths, _task, _tensors
 from plugins.dataset._table import (
     _dialect,
     _division,
@@ -52,6 +52,7 @@ class CSV(_drawn.Drawn):
         self._division()
 
     def load(self) -> Splits:
+        _task.check(self.task)
         roles = self._roles()
         table = _table.read(_paths.locate(self.path), self._asked(), roles.words)
         rows = _rows.read(table, roles, {"val": self.val_path, "test": self.test_path})

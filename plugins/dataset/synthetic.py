@@ -1,12 +1,12 @@
 import dataclasses
-import math
 
 import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from experiments import Dataset, Splits, Task, number, register
-from plugins.dataset import _optimum, _split, _tensors
+from plugins.dataset import _optimum, _split, _task, _tensors
+from plugins.dataset._covariance import mixing, normal
 
 
 @register("synthetic")
@@ -35,6 +35,7 @@ class Synthetic(Dataset):
         _split.check(self.val_fraction, self.test_fraction)
 
     def load(self) -> Splits:
+        _task.check(self.task)
         draw = torch.Generator().manual_seed(self.seed)
         regression = self.task is Task.regression
         inputs, targets = self._regression(draw) if regression else self._clusters(draw)
@@ -62,25 +63,17 @@ class Synthetic(Dataset):
         return dataclasses.replace(splits, optimum=optimum)
 
     def _regression(self, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-        inputs = _normal(draw, self.items, self.features) @ self._mixing(draw)
-        weights = _normal(draw, self.features) / self.features**0.5
-        noise = self.noise * _normal(draw, self.items)
-        return inputs, inputs @ weights + _normal(draw, 1) + noise
+        inputs = normal(draw, self.items, self.features) @ self._mixing(draw)
+        weights = normal(draw, self.features) / self.features**0.5
+        noise = self.noise * normal(draw, self.items)
+        return inputs, inputs @ weights + normal(draw, 1) + noise
 
     def _clusters(self, draw: torch.Generator) -> tuple[Tensor, Tensor]:
         targets = torch.arange(self.items) % self.classes
         # The squared distance of two normal points is 2 a feature on average.
-        centres = _normal(draw, self.classes, self.features) / (2 * self.features) ** 0.5
-        inputs = centres[targets] + self.noise * _normal(draw, self.items, self.features)
+        centres = normal(draw, self.classes, self.features) / (2 * self.features) ** 0.5
+        inputs = centres[targets] + self.noise * normal(draw, self.items, self.features)
         return inputs @ self._mixing(draw), targets
 
     def _mixing(self, draw: torch.Generator) -> Tensor:
-        """Return what gives inputs [N, features] of unit covariance the asked one."""
-        last = -math.log10(self.condition)
-        eigenvalues = torch.logspace(0, last, self.features, dtype=torch.double)
-        rotation: Tensor = torch.linalg.qr(_normal(draw, self.features, self.features)).Q
-        return eigenvalues.sqrt().unsqueeze(1) * rotation
-
-
-def _normal(draw: torch.Generator, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=draw, dtype=torch.double)
+        return mixing(draw, self.features, self.condition)

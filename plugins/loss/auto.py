@@ -2,12 +2,19 @@ from torch import Tensor
 
 from experiments import ClassWeights, ConfigError, DataSpec, Loss, Task, lookup, register
 
-_NAMES = {Task.classification: "cross_entropy", Task.regression: "mse"}
+_NAMES = {
+    Task.classification: "cross_entropy",
+    Task.regression: "mse",
+    Task.objective: "objective",
+}
 
 
 @register("auto")
 class Auto(Loss):
-    """The usual loss of the task: cross entropy for classes, the mean square for numbers."""
+    """The usual loss of the task: cross entropy for classes, the mean square for numbers.
+
+    Of an objective it is the objective itself.
+    """
 
     tasks = frozenset(Task)
     takes_shares = True
@@ -19,7 +26,9 @@ class Auto(Loss):
         elif self.class_weights is None:
             own = {}
         else:
-            raise ConfigError("loss.class_weights=balanced: a regression has no classes.")
+            raise ConfigError(
+                f"loss.class_weights=balanced: the task {spec.task.name} has no classes."
+            )
         loss = lookup("loss", _NAMES[spec.task])(**own)
         assert isinstance(loss, Loss)
         return loss.fit(spec)

@@ -473,7 +473,8 @@ def dataset(plugin: str, settings: dict[str, Any]) -> Dataset:
 def test_every_data_set_that_reads_files_is_damaged_here() -> None:
     packaged = {"digits", "iris", "wine", "breast_cancer", "diabetes"}
     own = {name for name, cls in plugins("dataset").items() if cls.__module__.startswith("plugins")}
-    assert own == {*ALL, *packaged, "synthetic", "fake"}
+    drawn = {"synthetic", "fake", "noise", "logistic", "quadratic_deep"}
+    assert own == {*ALL, *packaged, *drawn}
     assert set(CLASSES) >= {"digits"}
 
 

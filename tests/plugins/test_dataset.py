@@ -121,7 +121,7 @@ def test_the_real_fashion_mnist_is_read_from_its_packed_files() -> None:
     assert abs(normal.mean()) < 0.01
 
 
-@pytest.mark.parametrize("task", list(Task))
+@pytest.mark.parametrize("task", [Task.regression, Task.classification])
 def test_synthetic_data_follow_their_seed(task: Task) -> None:
     splits = load("synthetic", task=task)
     assert splits.spec.task is task

@@ -88,7 +88,7 @@ def test_a_class_that_does_not_occur_leaves_the_others_weights_alone(
 def test_class_weights_need_classes_that_are_known() -> None:
     with pytest.raises(ConfigError, match=r"loss.class_weights=balanced: .* item by item"):
         loss("cross_entropy", class_weights=ClassWeights.balanced).fit(spec((4,), 3))
-    with pytest.raises(ConfigError, match="a regression has no classes"):
+    with pytest.raises(ConfigError, match="task regression has no classes"):
         loss("auto", class_weights=ClassWeights.balanced).fit(spec((4,)))
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from composed import SMALL, compose
 from fitting import settings_for
+from objectives import OBJECTIVES
 from torch import Tensor, nn
 
 from experiments import DataSpec, Model, Optimizer, State, plugins, register
@@ -111,10 +112,21 @@ def test_a_rule_that_cannot_be_compiled_is_named_and_trains_all_the_same(name: s
     assert session.params.vector.equal(trained(*overrides)[0].params.vector)
 
 
+HEAVY = {"deepobs_mlp", "deepobs_2c2d", "deepobs_3c3d"}
+
+
 @pytest.mark.usefixtures("_captured")
-@pytest.mark.parametrize("model", sorted({*plugins("model")} - {"dynamic", "resnet18"}))
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(name, marks=[pytest.mark.whole] * (name in HEAVY))
+        for name in sorted({*plugins("model")} - {"dynamic", "resnet18"})
+    ],
+)
 def test_a_captured_model_is_the_plain_one(model: str) -> None:
-    same(*IMAGES, "dataset.size=16", f"model={model}", "optimizer=momentum", steps=30)
+    data = OBJECTIVES.get(model, [*IMAGES, "dataset.size=16"])
+    rate = ["optimizer.lr=0.001"] if model in OBJECTIVES else []
+    same(*data, f"model={model}", "optimizer=momentum", *rate, steps=30)
 
 
 @pytest.mark.usefixtures("_captured")

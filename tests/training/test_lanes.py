@@ -9,6 +9,7 @@ import pytest
 import torch
 from composed import ROOT, SMALL, compose
 from fitting import settings_for
+from objectives import OBJECTIVES
 from torch import Tensor
 
 from experiments import Optimizer, State, lookup, plugins, register
@@ -26,9 +27,11 @@ FEW = ["dataset=fake", "dataset.items=12", "batch_size=4", "epochs=20", "trackin
 LARGER = {
     "resnet18": [*FEW, "dataset.size=16"],
     "lenet": [*FEW, "dataset.size=28", "dataset.grey=true"],
+    **{f"deepobs_{name}": [*FEW, "dataset.size=16"] for name in ("mlp", "2c2d", "3c3d")},
 }
+HEAVY = {"resnet18", "deepobs_mlp", "deepobs_2c2d", "deepobs_3c3d"}
 STEPS = {
-    "resnet18": 2,  # in float64, of which a processor takes two a second
+    **dict.fromkeys(HEAVY, 2),  # in float64, of which a processor takes two a second
     "sophia_h": 100,  # where curvature is next to nothing, its steps amplify what is rounded
 }
 # Batch normalisation over the four values of a batch in the last blocks divides by deviations near
@@ -39,7 +42,8 @@ RULES = "optimizer", "transform"
 
 
 def of_model(name: str) -> list[str]:
-    return [*LARGER.get(name, DIGITS), f"model={name}"]
+    data = LARGER | {own: [*settings, "epochs=100"] for own, settings in OBJECTIVES.items()}
+    return [*data.get(name, DIGITS), f"model={name}"]
 
 
 def varied(overrides: Sequence[str]) -> list[Experiment]:
@@ -80,7 +84,7 @@ def difference(experiments: Sequence[Experiment], steps: int) -> float:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.whole] if name == "resnet18" else [])
+        pytest.param(name, marks=[pytest.mark.whole] * (name in HEAVY))
         for name in sorted(set(plugins("model")) - {"dynamic"})
     ],
 )

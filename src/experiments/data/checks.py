@@ -126,7 +126,7 @@ def check_targets(
     told: str, targets: Tensor, spec: DataSpec, places: Tensor | Sequence[int] | None = None
 ) -> None:
     """Raise DataError naming the first target that is not finite, or none of the classes."""
-    if spec.task is Task.regression:
+    if spec.task is not Task.classification:
         _refuse(told, ~targets.isfinite(), "a finite target", targets, places)
         return
     if targets.is_floating_point() or targets.dtype == torch.bool:

@@ -22,10 +22,14 @@ State: TypeAlias = "dict[str, Tensor]"
 
 
 class Task(Enum):
-    """What the targets of a data set are."""
+    """What the targets of a data set are: classes, numbers, or of each split its lowest loss.
+
+    The outputs of a model of an objective are no predictions but the losses of the items.
+    """
 
     classification = "classification"
     regression = "regression"
+    objective = "objective"
 
 
 class Unit(Enum):

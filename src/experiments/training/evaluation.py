@@ -66,12 +66,12 @@ def evaluate(session: Session, split: str) -> list[dict[str, float]]:
 def without_inputs(session: Session) -> tuple[str, float] | None:
     """Return the best answer that looks at no input, and what the monitored metric is for it.
 
-    It is train's largest class, or the mean of its targets. None where a loss is monitored, or
-    targets are known only item by item.
+    It is train's largest class, or the mean of its targets. None where a loss is monitored, targets
+    are known only item by item, or outputs are no answers.
     """
     spec, metric = session.splits.spec, session.metrics.get(session.monitor.removeprefix("val/"))
     train, val = (targets_of(part, spec) for part in (session.splits.train, session.splits.val))
-    if metric is None or train is None or val is None:
+    if metric is None or train is None or val is None or spec.task is Task.objective:
         return None
     if spec.task is Task.classification:
         largest = int(train.bincount().argmax())

@@ -13,6 +13,7 @@ from torch.utils.data import TensorDataset
 
 from experiments.errors import DivergedError
 from experiments.plugin import description
+from experiments.plugin.spec import Task
 from experiments.process.secrecy import clean
 from experiments.report import summary
 from experiments.report.tables import markdown_table, tensor_table
@@ -140,8 +141,9 @@ def _draw(session: Session, history: History, folder: Path) -> Iterator[str]:
     spec, model, params = session.splits.spec, session.model, session.params.tensors
     folder.mkdir(exist_ok=True)
     yield from summary.curves(folder, history.curves)
-    outputs, targets = outputs_of(model, params, session.batches["test"])
-    yield from summary.predictions(folder, outputs, targets, spec)
+    if spec.task is not Task.objective:  # whose outputs predict nothing
+        outputs, targets = outputs_of(model, params, session.batches["test"])
+        yield from summary.predictions(folder, outputs, targets, spec)
     if summary.has_pictures(spec):
         inputs, targets = session.batches["test"].first(_SAMPLES)
         preds = torch.stack([predict_item(model, params, item).argmax().cpu() for item in inputs])
