@@ -124,7 +124,8 @@ def _brought_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) 
         stored = params.layout.reordered(stored) if vectors and reordered else stored
         if stored.shape != like.shape:
             raise ValueError(f"a tensor of {list(stored.shape)}, expected {list(like.shape)}")
-        return stored.to(like)
+        # What is mapped from a file lies at any address, from which some kernels sum otherwise.
+        return stored.to(like, copy=True)
 
     try:
         trained = tensors | tensorfile.below("trained", tensors)
