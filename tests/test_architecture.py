@@ -59,6 +59,7 @@ ORDINARY = {
     "xpu": "torch's name of a device type",
     "linear": "the scale of a figure's axis",
     "fake": "torch's name of tensors without values",
+    "objective": "the task of data whose outputs are the losses",
     "noise": "what a rule may need of a step",
     "ema": "the average that rules share",
 }

@@ -23,7 +23,8 @@ class Deepobs3c3d(Model):
             nn.Linear(128 * height * width, 512), nn.Linear(512, 256),
             nn.Linear(256, spec.outputs),
         ]  # fmt: skip
-        for layer in (*convolutions, *dense):
+        layers: list[nn.Conv2d | nn.Linear] = [*convolutions, *dense]
+        for layer in layers:
             _deepobs.draw_xavier(layer)
         blocks: list[nn.Module] = []
         for convolution in convolutions:

@@ -39,6 +39,6 @@ class MoMo(Optimizer):
         shrinking = 1 + self.lr * self.weight_decay
         gap = shrinking * (f - self.least - gamma) + m.dot(param)
         square = m.square().sum().clamp(min=torch.finfo(m.dtype).tiny)
-        rate = (gap.clamp(min=0) / square).minimum(self.lr).to(m.dtype)
+        rate = (gap.clamp(min=0) / square).minimum(torch.as_tensor(self.lr)).to(m.dtype)
         step = (rate * m + self.lr * self.weight_decay * param) / shrinking
         return step, {"m": m, "f": f, "gamma": gamma}

@@ -1,3 +1,4 @@
+import torch
 from torch import Tensor
 
 from experiments import Optimizer, State, log_range, number, register
@@ -24,5 +25,5 @@ class Polyak(Optimizer):
 
     def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
         gap = (self.batch.value - self.least).clamp(min=0)
-        rate = (gap / (self.c * grad.square().sum() + self.eps)).minimum(self.lr)
+        rate = (gap / (self.c * grad.square().sum() + self.eps)).minimum(torch.as_tensor(self.lr))
         return rate.to(grad.dtype) * grad, state

@@ -30,8 +30,12 @@ def test_a_rule_takes_the_path_of_its_oracle(case: Case, gradient: Gradient) -> 
 
 @pytest.mark.parametrize("case", PAPERS, ids=str)
 def test_a_rule_in_float32_keeps_float32s_digits(case: Case) -> None:
-    wanted = case.path(fixed(1), ORIGIN.double())
-    path = case.ours(fixed(1), ORIGIN)
+    start = ORIGIN
+    wanted = case.path(fixed(1), start.double())
+    if not wanted.any():  # as a step in proportion to the parameters
+        start = START.float()
+        wanted = case.path(fixed(1), start.double())
+    path = case.ours(fixed(1), start)
     assert path.dtype == torch.float32
     assert distance(path.double(), wanted) <= case.single
 

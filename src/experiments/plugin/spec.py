@@ -22,14 +22,11 @@ State: TypeAlias = "dict[str, Tensor]"
 
 
 class Task(Enum):
-    """What the targets of a data set are: classes, numbers, or of each split its lowest loss.
-
-    The outputs of a model of an objective are no predictions but the losses of the items.
-    """
+    """What the targets of a data set are."""
 
     classification = "classification"
     regression = "regression"
-    objective = "objective"
+    objective = "objective"  # the lowest loss of the split; outputs are the losses of the items
 
 
 class Unit(Enum):
@@ -133,8 +130,7 @@ class Splits:
     into tensors if they fit in memory. `source` is a file, a folder or words, and `files` are more
     that the items come from. `optimum` is the lowest training loss, where it is known.
     `reason` says why the task is what it is, and which setting changes it; `notes` are what else
-    was found in the source, `warnings` what makes numbers doubtful: each is told at the start and
-    recorded.
+    was found in the source, `warnings` what makes numbers doubtful. Each is told and recorded.
     """
 
     spec: DataSpec
