@@ -116,6 +116,28 @@ def test_a_lane_of_every_rule_equals_its_run_alone(kind: str, name: str) -> None
     assert difference(experiments, steps) < 1e-10
 
 
+@pytest.mark.whole
+@pytest.mark.parametrize(
+    "form",
+    [
+        "adagrad optimizer.eps_inside_sqrt=true optimizer.initial=0.1",
+        "adam optimizer.eps_inside_sqrt=true optimizer.bias_correction=false",
+        "amsgrad optimizer.largest=corrected optimizer.eps_inside_sqrt=true",
+        "momentum optimizer.dampened=true optimizer.lr_inside=true",
+        "nadam optimizer.rising=false",
+        "nesterov optimizer.lr_inside=true",
+        "radam optimizer.eps_corrected=true optimizer.threshold=9",
+        "rmsprop optimizer.centered=true optimizer.eps_inside_sqrt=true optimizer.momentum=0.5",
+        "sgd transform=[weight_decay,trust_ratio] transform.trust_ratio.of=gradient"
+        " transform.trust_ratio.clip=0.3 transform.trust_ratio.vectors=false",
+        "muon_adamw transform=[cautious,trust_ratio,noise] transform.trust_ratio.clip=2",
+    ],
+)
+def test_a_lane_of_another_form_of_a_rule_equals_its_run_alone(form: str) -> None:
+    rule = [*settings_for("optimizer", "sgd"), *f"optimizer={form}".split(), "optimizer.lr=0.01"]
+    assert difference(varied([*rule, *EXACT, "epochs=100"]), 200) < 1e-10
+
+
 @pytest.mark.parametrize(
     "overrides",
     [
