@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from experiments import Parameter, State, Transform, number, register
+from experiments import Parameter, State, Transform, linear_range, number, register
 
 
 @register("lookahead")
@@ -13,7 +13,9 @@ class Lookahead(Transform):
     """
 
     every: int = number(5, at_least=1, first_step=True)
-    alpha: float = number(0.5, at_least=0, at_most=1)
+    alpha: float = number(
+        0.5, at_least=0, at_most=1, space=linear_range(0.2, 0.8, "Zhang et al., 2019")
+    )
 
     def init(self, param: Tensor, layout: list[Parameter]) -> State:
         return {"slow": param.clone(), "step": param.new_zeros((), dtype=torch.int64)}

@@ -1,6 +1,6 @@
 from torch import Tensor
 
-from experiments import State, Transform, number, register
+from experiments import State, Transform, log_range, number, register
 
 
 @register("sam")
@@ -12,7 +12,7 @@ class SAM(Transform):
 
     needs = ("gradient",)
 
-    rho: float = number(0.05, at_least=0)
+    rho: float = number(0.05, at_least=0, space=log_range(0.01, 0.5, "Foret et al., 2021"))
 
     def on_batch(self, grad: Tensor, param: Tensor, state: State) -> tuple[Tensor, State]:
         # The authors' code adds the same 1e-12, against a norm of zero.

@@ -30,7 +30,7 @@ class TrustRatio(Transform):
     scope: ClassVar[Scope] = Scope.tensor
 
     of: Of = Of.step
-    coefficient: float = number(1.0, above=0, space=log_range(1e-3, 1, "You et al., 2017, 2020"))
+    trust: float = number(1.0, above=0, space=log_range(1e-3, 1, "You et al., 2017, 2020"))  # τ
     clip: float | None = number(None, above=0)
     vectors: bool = True
 
@@ -46,7 +46,7 @@ class TrustRatio(Transform):
         if param.dim() < 2 and not self.vectors:
             return param.new_ones(())
         length, size = param.norm(), vector.norm()
-        ratio = self.coefficient * length / size
+        ratio = self.trust * length / size
         one = torch.ones_like(ratio)
         ratio = torch.where((length > 0) & (size > 0), ratio, one)
         return ratio if self.clip is None else torch.minimum(ratio, self.clip * one)

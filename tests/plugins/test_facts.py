@@ -80,7 +80,7 @@ def bare(name: str, lr: float) -> Optimizer:
 @pytest.mark.parametrize(
     "name",
     known("adabelief", "adagrad", "adam", "adamax", "adamw", "adan", "amsgrad", "lion", "nadam")
-    + known("nadamw", "rmsprop", "rprop", "signsgd", "signum"),
+    + known("nadamw", "rmsprop", "rprop", "signum"),
 )
 @hypothesis.given(st.floats(1e-3, 1e3))
 @hypothesis.settings(max_examples=4)
@@ -104,7 +104,7 @@ def test_rules_of_gradients_alone_turn_with_the_parameters(name: str, seed: int)
 
 @pytest.mark.parametrize(
     "name",
-    known("adagrad", "adam", "adamax", "adamw", "amsgrad", "lion", "rprop", "signsgd", "signum"),
+    known("adagrad", "adam", "adamax", "adamw", "amsgrad", "lion", "rprop", "signum"),
 )
 def test_the_first_step_is_lr_times_the_gradients_sign(name: str) -> None:
     path = ours(bare(name, 0.25), fixed(3))

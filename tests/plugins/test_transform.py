@@ -114,7 +114,7 @@ def test_what_comes_after_caution_is_not_left_out() -> None:
 def test_a_trust_ratio_makes_steps_as_long_as_lr_times_their_parameters() -> None:
     grads, start = numbers(15, seed=2), parameters().vector
     for vectors in (True, False):
-        ratio = transform("trust_ratio", coefficient=0.3, vectors=vectors)
+        ratio = transform("trust_ratio", trust=0.3, vectors=vectors)
         steps = first_step({"trust_ratio": ratio}, grads, lr=0.1).split([12, 3])
         assert steps[0].norm().item() == pytest.approx(0.03 * start[:12].norm().item())
         length = 0.03 * start[12:].norm() if vectors else 0.1 * grads[12:].norm()

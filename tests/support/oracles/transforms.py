@@ -81,7 +81,7 @@ OPTAX = {"learning_rate": 0.02, "b1": 0.85, "b2": 0.98, "eps": 1e-3, "weight_dec
 HEAVY = {"lr": 0.5, "momentum": 0.8}
 LARS = {
     "weight_decay": {"weight_decay": 0.3},
-    "trust_ratio": {"of": Of.gradient, "coefficient": 0.1},
+    "trust_ratio": {"of": Of.gradient, "trust": 0.1},
 }
 DECOUPLED = {"weight_decay": {"weight_decay": 0.3, "decoupled": True}}
 
