@@ -214,8 +214,9 @@ ADAN = {"lr": 0.02, "beta1": 0.85, "beta2": 0.8, "beta3": 0.97, "eps": 1e-3, "we
 
 
 def lars(g: Array, x: Array, s: Memory, t: int) -> Array:
-    """You et al. (2017), algorithm 1 and equation 6."""
-    rate = 0.01 * np.linalg.norm(x) / (np.linalg.norm(g) + 0.3 * np.linalg.norm(x))
+    """You et al. (2017), algorithm 1 and equation 6, with a rate of 1 for what is 0."""
+    size = np.linalg.norm(x)
+    rate = 0.01 * size / (np.linalg.norm(g) + 0.3 * size) if size else 1
     s["v"] = 0.8 * s["v"] + 2 * rate * (g + 0.3 * x)
     step: Array = s["v"]
     return step
