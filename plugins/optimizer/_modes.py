@@ -17,10 +17,15 @@ def kept(state: State, name: str) -> Modes:
     return {int(k.removeprefix(name)): own for k, own in state.items() if k.startswith(name)}
 
 
+def rows(tensor: Tensor, mode: int) -> Tensor:
+    """Return the slices of one dimension as the rows of a matrix."""
+    return tensor.movedim(mode, 0).flatten(1) if tensor.dim() > 1 else tensor[:, None]
+
+
 def gram(tensor: Tensor, mode: int) -> Tensor:
     """Return the products of the slices of one dimension with each other: G Gᵀ for the first."""
-    rows = tensor.movedim(mode, 0).flatten(1) if tensor.dim() > 1 else tensor[:, None]
-    return rows @ rows.mT
+    own = rows(tensor, mode)
+    return own @ own.mT
 
 
 def times(tensor: Tensor, modes: Modes) -> Tensor:

@@ -57,7 +57,7 @@ def _square(grad: Tensor, mode: int, like: Tensor) -> Tensor:
     """Return the products of a dimension's slices, with themselves alone for a diagonal."""
     if like.dim() == 2:
         return _modes.gram(grad, mode)
-    return grad.movedim(mode, 0).reshape(len(like), -1).square().sum(1)
+    return _modes.rows(grad, mode).square().sum(1)
 
 
 def _power(factor: Tensor, power: float, least: Tensor | float) -> Tensor:

@@ -93,7 +93,8 @@ class Evaluations:
                 )
                 pairs = zip(gradients, along.values(), strict=True)
                 slope = torch.stack([(g * v).sum() for g, v in pairs]).sum()
-                slope.backward()
+                if slope.requires_grad:  # as but a loss that is linear in the parameters has none
+                    slope.backward()
         return (params.gradient,)
 
     def _of_parts(self, params: Params) -> Iterator[Tensor]:

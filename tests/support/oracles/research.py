@@ -1,13 +1,15 @@
 """The rules of curvature, and those that find their own rate."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from descents import Gradient
 from torch import Tensor
 
-from oracles.case import Array, Case, Memory, Step, optax_path, paper, torch_path
+from oracles.case import NOISE, Array, Case, Memory, Step, hessian, optax_path, paper, torch_path
 
 
 def soap(g: Array, x: Array, s: Memory, t: int) -> Array:
@@ -126,6 +128,74 @@ def momo(g: Array, x: Array, s: Memory, t: int) -> Array:
     return x - after
 
 
+def armijo(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Vaswani et al. (2019), algorithm 1 with the rate of the last step as a start."""
+    s["rate"] = min(1.5 * s["rate"], 1) if t > 1 else 1
+    while s["loss"](x - s["rate"] * g) > s["loss"](x) - 0.3 * s["rate"] * (g @ g):
+        s["rate"] *= 0.8
+    step: Array = s["rate"] * g
+    return step
+
+
+def backtracking(optax: Any) -> Any:
+    """Make optax's line search along the gradient."""
+    search = optax.scale_by_backtracking_linesearch(100, slope_rtol=0.3)
+    return optax.chain(optax.sgd(1.0), search)
+
+
+def adahessian(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Yao et al. (2021), algorithm 1 without a spatial average, and the decay of AdamW."""
+    z = np.sign(NOISE[t].numpy())
+    s["m"] = 0.8 * s["m"] + 0.2 * g
+    s["v"] = 0.95 * s["v"] + 0.05 * (z * (s["hessian"] @ z)) ** 2
+    m, v = s["m"] / (1 - 0.8**t), s["v"] / (1 - 0.95**t)
+    step: Array = 0.05 * (m / (v**0.35 + 0.2) + 0.3 * x)
+    return step
+
+
+def estimated(gradient: Gradient, start: Tensor) -> Tensor:
+    """Follow pytorch_optimizer's AdaHessian, given estimates of the same signs."""
+    package = pytest.importorskip("pytorch_optimizer", reason="the library is not installed")
+    curvatures = hessian(gradient, 1)
+
+    class AdaHessian(package.AdaHessian):  # type: ignore[misc]
+        def step(self) -> None:
+            signs = NOISE[self.param_groups[0].get("step", 0) + 1].sign()
+            estimate = signs * (curvatures @ signs)
+            super().step(hessian=[estimate[:24].view(6, 4), estimate[24:]])
+
+    more = {"eps": 0.2, "hessian_power": 0.7, "weight_decay": 0.3, "weight_decouple": True}
+    return torch_path(lambda parts: AdaHessian(parts, 0.05, (0.8, 0.95), **more))(gradient, start)
+
+
+def psgd_kron(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Li (2018), equation 19 for gradients alone; a vector has a diagonal factor."""
+    s["m"] = 0.8 * s["m"] + 0.2 * g
+    m, noise = s["m"] / (1 - 0.8**t), NOISE[t].numpy()
+    if g.ndim == 1:
+        q = s["q"] if t > 1 else np.ones(5)
+        a, b = (q * m) ** 2, (noise[24:] / q) ** 2
+        s["q"] = q = q - 0.1 * (a - b) / np.max(a + b) * q
+        white = q * q * m
+    else:
+        p, q = s["pq"] if t > 1 else (np.eye(6), np.eye(4))
+        a = p @ m @ q.T
+        b = np.linalg.inv(p).T @ noise[:24].reshape(6, 4) @ np.linalg.inv(q)
+        left = 0.1 * np.triu(a @ a.T - b @ b.T) / _bound(a @ a.T + b @ b.T)
+        right = 0.1 * np.triu(a.T @ a - b.T @ b) / _bound(a.T @ a + b.T @ b)
+        s["pq"] = p, q = p - left @ p, q - right @ q
+        white = p.T @ p @ m @ q.T @ q
+    white = white * min(1, 1.1 / (np.sqrt(np.mean(white**2)) + 1e-6))
+    step: Array = 0.05 * (white + 0.3 * x)
+    return step
+
+
+def _bound(gram: Array) -> float:
+    """Return the length of what a symmetric matrix makes of the image of its longest row."""
+    image = gram @ gram[np.argmax(np.sum(gram**2, 1))]
+    return float(np.linalg.norm(gram @ image) / np.linalg.norm(image))
+
+
 SHAMPOO = {"lr": 0.3, "momentum": 0.6, "eps": 1e-2, "every": 3}
 SOAP = {"lr": 0.02, "beta1": 0.8, "beta2": 0.9, "eps": 1e-3, "weight_decay": 0.3, "every": 4}
 DOG = {"lr": 0.7, "r0": 1e-3, "eps": 1e-2}
@@ -133,6 +203,11 @@ DOWG = {"lr": 0.7, "r0": 0.1, "eps": 1e-2}
 DADAPT = {"lr": 0.1, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "weight_decay": 0.3, "d0": 1e-2}
 POLYAK = {"lr": 0.2, "c": 0.7, "least": -10.0, "eps": 1e-3}
 MOMO = {"lr": 0.4, "beta": 0.8, "least": -40.0}
+ARMIJO = {"lr": 1.0, "c": 0.3}
+ADAHESSIAN = {
+    "lr": 0.05, "beta1": 0.8, "beta2": 0.95, "eps": 0.2, "weight_decay": 0.3, "power": 0.7,
+}  # fmt: skip
+KRON = {"lr": 0.05, "momentum": 0.8, "weight_decay": 0.3}
 CASES = [
     Case("soap", "NumPy", paper(soap), SOAP),
     Case("shampoo", "NumPy", paper(shampoo(9)), SHAMPOO, single=3e-5),
@@ -158,4 +233,9 @@ CASES = [
     ),
     Case("momo", "NumPy", paper(momo, whole=True), MOMO | {"weight_decay": 0.3}),
     Case("momo", "optax", optax_path(lambda o: o.contrib.momo(0.4, 0.8, -40.0)), MOMO),
+    Case("armijo", "NumPy", paper(armijo, whole=True), ARMIJO),
+    Case("armijo", "optax", optax_path(backtracking), ARMIJO),
+    Case("adahessian", "NumPy", paper(adahessian, whole=True), ADAHESSIAN),
+    Case("adahessian", "pytorch_optimizer", estimated, ADAHESSIAN),
+    Case("psgd_kron", "NumPy", paper(psgd_kron), KRON),
 ]
