@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 from experiments.errors import ConfigError, DataError, options
 from experiments.plugin.averages import ema
 from experiments.plugin.bounds import complement_range, linear_range, log_range, number
-from experiments.plugin.kinds import Augment, Dataset, Device, Loss, Metric, Model, Schedule
+from experiments.plugin.kinds import (
+    Augment,
+    Dataset,
+    Device,
+    Landmarks,
+    Loss,
+    Metric,
+    Model,
+    Schedule,
+)
 from experiments.plugin.registry import lookup, plugins, register
 from experiments.plugin.rulepart import Optimizer, Route, Transform
 from experiments.plugin.spec import (
@@ -40,6 +49,7 @@ __all__ = [
     "Dataset",
     "Device",
     "Draws",
+    "Landmarks",
     "Loss",
     "MemoryFormat",
     "Metric",

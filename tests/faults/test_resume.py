@@ -39,6 +39,7 @@ FEATURES = {
     "transforms": ["transform=[clip_norm,weight_decay]", "optimizer=adam"],
     "float64": ["device.precision=fp64", "model=mlp"],
     "metrics": ["evaluate.train=true", "metric=[f1,accuracy]"],
+    "two parameters": ["dataset=synthetic", "dataset.features=1", "dataset.items=400"],
     "beta schedule": ["optimizer=adam", "+schedule@schedules.beta1=polynomial"],
 }
 

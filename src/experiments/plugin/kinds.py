@@ -53,6 +53,17 @@ class Dataset(Plugin):
         """Return the splits; raise DataError where they are missing or damaged."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Landmarks:
+    """What is known of the loss over the plane of two parameters: its lowest points.
+
+    `box` is what to draw: x from the first number to the second, y from the third to the fourth.
+    """
+
+    minima: tuple[tuple[float, float], ...] = ()
+    box: tuple[float, float, float, float] | None = None
+
+
 @dataclass(kw_only=True, slots=True)
 class Model(Plugin):
     """Gives a network with fresh parameters, drawn from torch's default generator."""
@@ -60,6 +71,10 @@ class Model(Plugin):
     @abstractmethod
     def build(self, spec: DataSpec) -> nn.Module | Network:
         """Return the network; raise ValueError where it cannot take such inputs."""
+
+    def landmarks(self) -> Landmarks:
+        """Return what a picture shows of the loss beside the path of two parameters."""
+        return Landmarks()
 
 
 @dataclass(kw_only=True, slots=True)

@@ -68,11 +68,14 @@ class Journal(Tracker):
         return self._file.tell()
 
     def expect(self, step: int, looked: int) -> None:
-        """Take the numbers of a step and later ones, of losses after `looked`, as to come again."""
+        """Take the numbers of a step and later ones, of losses after `looked`, as to come again.
+
+        A run that begins anew, at step 0, has all of them again.
+        """
         past, self.past = self.past or [event for event, _ in read(self.path)], []
         for event in past:
             if event["event"] in NUMBERS:
-                first = step if event["event"] == "metrics" else looked + 1
+                first = looked + 1 if step and event["event"] == "series" else step
                 self._known |= {(name, t): value for name, t, value in points(event) if t >= first}
 
     def sync(self) -> None:

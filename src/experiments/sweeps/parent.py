@@ -4,9 +4,12 @@ import csv
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
+from experiments.errors import ExperimentError
 from experiments.report import figures
+from experiments.report.contour import contours
 from experiments.report.sweep import curves, heatmap, parallel
 from experiments.report.sweep.outcomes import repeated_over, swept
 from experiments.report.tables import markdown_table, text_table
@@ -16,8 +19,9 @@ from experiments.runs.journal import Journal
 from experiments.runs.provenance import Identity
 from experiments.runs.result import Status
 from experiments.settings import Experiment
-from experiments.sweeps import leaderboard
+from experiments.sweeps import leaderboard, paths
 from experiments.sweeps.leaderboard import Job, label
+from experiments.sweeps.paths import Remake
 from experiments.training.handover import write
 
 _SHOWN = 20  # rows of a table on a page or a screen; the files have all
@@ -35,8 +39,10 @@ class Sweep:
         identity: Identity,
         root: Path,
         config: Mapping[str, str],
+        remake: Remake,
     ) -> None:
         self._tracker, self._arguments = tracker, ["-m", *identity.overrides]
+        self._remake = remake
         if tracker.position():
             tracker.add("resume", step=0)
             return
@@ -120,8 +126,17 @@ class Sweep:
     def _draw(self, jobs: Sequence[Job], monitor: str) -> None:
         folder = self._folder / "figures"
         folder.mkdir(exist_ok=True)
-        for name in _figures(folder, jobs, monitor):
+        for name in chain(_figures(folder, jobs, monitor), self._paths(folder, jobs)):
             self._tracker.artifact(f"figures/{name}", "figures")
+
+    def _paths(self, folder: Path, jobs: Sequence[Job]) -> Iterator[str]:
+        """Draw the paths of jobs on a problem of two parameters, if it is one."""
+        try:
+            if panels := paths.panels(self._folder, jobs, self._remake):
+                contours(folder / "paths.png", panels, title="Paths of the best settings")
+                yield "paths.png"
+        except ExperimentError as error:  # as of a disk, or of data that are gone
+            log.warning("The paths of the jobs could not be drawn: %s", error)
 
 
 def _has_ended(job: Job) -> bool:

@@ -16,7 +16,7 @@ from experiments.runs.journal import Journal
 from experiments.runs.provenance import Identity
 from experiments.runs.result import Status
 from experiments.settings import TrackingMode
-from experiments.sweeps import console, interrupted, library
+from experiments.sweeps import console, interrupted, library, paths
 from experiments.sweeps.parent import Sweep
 from experiments.sweeps.plan import Plan
 from experiments.sweeps.task import Task
@@ -37,7 +37,8 @@ def carry_out(plan: Plan, task: Task, overrides: Sequence[str], *, resume: bool)
     with launch.uploading(tracking, plan.folder, task.root) as hurry:
         tracker = Journal(plan.folder, resume=resume)
         config = interrupted.config_of(overrides, plan)
-        parent = Sweep(plan.experiment, tracker, identity, task.root, config)
+        remake = paths.remake_of(plan, task.root, task.name)
+        parent = Sweep(plan.experiment, tracker, identity, task.root, config, remake)
         took = _train(plan, task, parent, hurry)
         waited = time.monotonic()
     page = waited - started - took

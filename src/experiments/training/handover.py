@@ -20,7 +20,7 @@ from experiments.report.tables import markdown_table, tensor_table
 from experiments.runs import code, provenance
 from experiments.runs.result import FILE, Result, Status
 from experiments.runs.tracker import Tracker
-from experiments.training import announcement
+from experiments.training import announcement, landscape, trajectory
 from experiments.training.evaluation import outputs_of, predict_item
 from experiments.training.history import History
 from experiments.training.session import Session
@@ -89,7 +89,7 @@ def hand_over(
     write(tracker, FILE, result.to_json())
     tracker.add("tags", values={"mlflow.note.content": _note(result, start, doubts)})
     if alone if settings.figures is None else settings.figures:
-        for name in _draw(session, history, tracker.folder / "figures"):
+        for name in _draw(session, history, tracker.folder):
             tracker.artifact(f"figures/{name}", "figures")
 
 
@@ -136,11 +136,14 @@ def _tensors(session: Session) -> str:
     )
 
 
-def _draw(session: Session, history: History, folder: Path) -> Iterator[str]:
-    """Draw a run's figures into a folder, and yield their names."""
+def _draw(session: Session, history: History, run: Path) -> Iterator[str]:
+    """Draw figures into the folder of a run's, and yield their names."""
     spec, model, params = session.splits.spec, session.model, session.params.tensors
+    folder = run / "figures"
     folder.mkdir(exist_ok=True)
     yield from summary.curves(folder, history.curves)
+    if trajectory.is_plane(session.params):
+        yield from landscape.path(folder, session, trajectory.path_of(run))
     if spec.task is not Task.objective:  # whose outputs predict nothing
         outputs, targets = outputs_of(model, params, session.batches["test"])
         yield from summary.predictions(folder, outputs, targets, spec)

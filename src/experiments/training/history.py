@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from experiments.runs.events import Event
 from experiments.runs.journal import points
 from experiments.settings import EarlyStopping
+from experiments.training import trajectory
 
 
 @dataclass(kw_only=True, slots=True)
@@ -48,7 +49,8 @@ class History:
             values = event.get("values", {})
             if event["event"] == "series":
                 for name, step, value in points(event):
-                    self.add(step, {name: value})
+                    if name not in trajectory.NAMES:  # which are no curves
+                        self.add(step, {name: value})
             elif event["event"] == "metrics" and self.monitor in values:
                 self.judge(event["step"], values)
 

@@ -23,6 +23,7 @@ from experiments.training.meter import Meter
 from experiments.training.progress import Progress
 from experiments.training.record import planned_end
 from experiments.training.session import Session
+from experiments.training.trajectory import Trajectory
 
 _SHARE = 20  # keeping runs may take this part of all time
 
@@ -33,6 +34,7 @@ class Training:
     def __init__(self, session: Session, runs: Sequence[Lane]) -> None:
         self._group = Group(session, runs)
         self._losses: list[Tensor] = []  # of the steps since the last look, on the device
+        self._trajectory = Trajectory()
         self._meter, self._progress = Meter(session.device), Progress(session)
         self._started = time.monotonic()
         self._t = 0
@@ -67,16 +69,19 @@ class Training:
         """Keep the runs where it is time to, and follow a step; return those that end."""
         self._t, self._group.state = step.t, step.state
         self._losses.append(step.losses)
+        self._trajectory.add(step.t, self._session.params)
         self._progress.add(step)
         late, due = self._is_late(), self._is_due()
         if not (late or due or self._session.is_stop(step.t) or signals.has_arrived()):
             return []
+        record = self._trajectory.flush()
+        ended = self._each(lambda place, run: record(place, run.tracker))
         seconds = time.monotonic() - self._started
         point = Point(step, self._losses, self._group.best, seconds)
         self._here = point, self._group.positions()
         try:
             signals.check()
-            ended = self._keep(self._group.places()) if due else []
+            ended += self._keep(self._group.places()) if due else []
             ended += self._follow(step, late=late)
             if not ended:
                 signals.check()
@@ -107,6 +112,7 @@ class Training:
         """Go on from the step that every run was kept at, which they have in common."""
         contents = [run.content for _, run in self._group.running() if run.content is not None]
         if not contents:
+            self._trajectory.add(0, self._session.params)
             return []
         point = checkpoint.bring_back(self._session, contents)
         self._group.best, self._started = point.best, self._started - point.seconds

@@ -19,6 +19,7 @@ from experiments.plugin.spec import Tensors, Unit
 from experiments.rules.chain import Memory
 from experiments.training.loop import descend
 from experiments.training.session import Session
+from experiments.training.trajectory import is_plane
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,8 @@ class Program:
 
     def _longest(self) -> int:
         """Choose a length that fits between two looks at the losses."""
+        if is_plane(self._session.params):  # whose place after each step is recorded
+            return 1
         most = max(1, min(_MOST_STEPS, _MOST_TENSORS // len(self._session.params.layout.places)))
         experiment = self._session.experiment
         whole = self._train.size // (experiment.batch_size * experiment.accumulate)
