@@ -1,3 +1,4 @@
+import torch
 from torch import Tensor
 
 from experiments import Optimizer, State, log_range, number, register
@@ -30,7 +31,7 @@ class Armijo(Optimizer):
         return {"rate": (param.new_ones(()) * self.lr).to(param.dtype)}
 
     def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
-        rate = (self.grow * state["rate"]).minimum(self.lr).to(param.dtype)
+        rate = (self.grow * state["rate"]).minimum(torch.as_tensor(self.lr)).to(param.dtype)
         slope = self.c * grad.square().sum()
         for _ in range(self.tries):
             if self.batch.loss(param - rate * grad) <= self.batch.value - rate * slope:

@@ -84,4 +84,6 @@ def _norm(matrix: Tensor) -> Tensor:
     """Return a lower bound of a symmetric matrix's largest eigenvalue, from its longest row."""
     longest = matrix.square().sum(0).argmax()
     vector = matrix @ matrix.index_select(0, longest[None])[0]
-    return (matrix @ vector).norm() / vector.norm().clamp(min=torch.finfo(matrix.dtype).tiny)
+    length = vector.norm().clamp(min=torch.finfo(matrix.dtype).tiny)
+    bound: Tensor = (matrix @ vector).norm() / length
+    return bound
