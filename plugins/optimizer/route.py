@@ -1,11 +1,12 @@
 from dataclasses import field
 from fnmatch import fnmatch
+from functools import partial
 
 from torch import Tensor
 
 from experiments import Optimizer, Parameter, Route, State, number, options, register
 
-_WORDS = ("weight", "bias", "norm", "matrix")
+_WORDS = ("weight", "bias", "norm", "matrix", "last")
 
 
 @register("route")
@@ -13,9 +14,10 @@ class Routes(Optimizer):
     """Gives every parameter to one of several rules: the first in order that names it.
 
     `rules` are by name, and `parameters` says of each which it takes: by role (`weight`, `bias`,
-    `norm`), by two dimensions or more (`matrix`), or by a pattern of their names (`layers.0.*`,
-    `*`). `lr` is a factor on the rates of all, on which the schedule acts. A preset composes it:
-    see `conf/optimizer/muon_adamw.yaml`.
+    `norm`), by two dimensions or more (`matrix`), the last layer (`last`), or by a pattern of their
+    names (`layers.0.*`, `*`). Every number of every rule is a setting, `optimizer.rules.NAME.lr`;
+    `optimizer.lr` is a factor on the rates of all, on which the schedule acts. Presets compose it:
+    `conf/optimizer/muon_adamw.yaml` has two rules, `adamw_last.yaml` one rule with two rates.
     """
 
     lr: float = number(1.0, at_least=0)
@@ -31,13 +33,14 @@ class Routes(Optimizer):
 
     def routes(self, layout: list[Parameter]) -> dict[str, Route]:
         left, routes = list(layout), {}
+        fits = partial(_fits, last=_last(layout))
         for name, words in self.parameters.items():
             for word in words:
-                if not any(_fits(part, word) for part in layout):
-                    fitting = [w for w in _WORDS if any(_fits(part, w) for part in layout)]
+                if not any(fits(part, word) for part in layout):
+                    fitting = [w for w in _WORDS if any(fits(part, w) for part in layout)]
                     known = options(word, [*fitting, *(part.name for part in layout)])
                     raise ValueError(f"parameters.{name}={word} fits no parameter; {known}")
-            taken = [part for part in left if any(_fits(part, word) for word in words)]
+            taken = [part for part in left if any(fits(part, word) for word in words)]
             if not taken:
                 raise ValueError(f"rules.{name} takes no parameter: those before it take them all")
             routes[name] = Route(self.rules[name], taken)
@@ -51,7 +54,14 @@ class Routes(Optimizer):
         raise NotImplementedError("its rules take the steps")
 
 
-def _fits(part: Parameter, word: str) -> bool:
-    return (
-        word == part.role or (word == "matrix" and len(part.shape) > 1) or fnmatch(part.name, word)
-    )
+def _last(layout: list[Parameter]) -> int:
+    """Return where the last layer begins: with the last parameter of two dimensions or more."""
+    return max((part.start for part in layout if len(part.shape) > 1), default=0)
+
+
+def _fits(part: Parameter, word: str, last: int) -> bool:
+    if word == "matrix":
+        return len(part.shape) > 1
+    if word == "last":
+        return part.start >= last
+    return word == part.role or fnmatch(part.name, word)
