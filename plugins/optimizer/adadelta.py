@@ -11,7 +11,7 @@ class Adadelta(Optimizer):
 
     v ← ρ v + (1 − ρ) g²; d = √(u + ε) / √(v + ε) g; u ← ρ u + (1 − ρ) d²; Δ = lr d.
 
-    The paper has no lr, which is 1 by default as in torch, and ρ = 0.95 in most of its figures. u
+    The paper has no lr, which is 1 by default as in torch, and ρ = 0.95 in its experiments. u
     does not know of lr, so that ε decides how large the first steps are, and how soon they grow.
     """
 

@@ -11,7 +11,7 @@ class RAdam(Optimizer):
 
     m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; m̂ = m / (1 − β₁ᵗ); ρ∞ = 2 / (1 − β₂) − 1;
     ρ = ρ∞ − 2 t β₂ᵗ / (1 − β₂ᵗ); r² = (ρ − 4) (ρ − 2) ρ∞ / ((ρ∞ − 4) (ρ∞ − 2) ρ);
-    Δ = lr m̂ r √(1 − β₂ᵗ) / (√v + ε) where ρ > 5, which is from the sixth step on, and lr m̂ before.
+    Δ = lr m̂ r √(1 − β₂ᵗ) / (√v + ε) where ρ > 5, by default from step 6 on, and lr m̂ before.
 
     The paper has `threshold=4`; 5 is that of its authors' code and of torch. Both add ε before v is
     corrected, optax after: `eps_corrected=true`. First steps of lr m̂ are those of momentum, and

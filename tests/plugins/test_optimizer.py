@@ -1,6 +1,7 @@
 """The update rules: their numbers by default, and schedules of lr, as in torch.optim."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 import torch
 from descents import START, STEPS, distance, fixed, given, ours, quadratic, theirs
 
-from experiments import Unit
+from experiments import Unit, plugins
+from experiments.plugin.bounds import problem
 
 Maker = Callable[..., torch.optim.Optimizer]
 
@@ -102,3 +104,25 @@ def test_rprops_sizes_are_in_units_of_lr() -> None:
     path = ours(rprop, lambda _, point: torch.ones_like(point), schedule=schedule)
     sizes = 0.1 * (0.5 * 1.2) ** torch.arange(STEPS, dtype=torch.float64)
     torch.testing.assert_close(path[:-1, 0] - path[1:, 0], sizes)
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "value", "allowed"),
+    [
+        ("sgd", "lr", -0.1, ">= 0"),
+        ("momentum", "momentum", 1.0, ">= 0 and < 1"),
+        ("rmsprop", "decay", 1.0, ">= 0 and < 1"),
+        ("adagrad", "initial", -1.0, ">= 0"),
+        ("adam", "beta2", 1.0, ">= 0 and < 1"),
+        ("nadam", "psi", 0.0, "> 0"),  # its momentum would be β₁/2 for ever
+        ("radam", "beta2", 0.0, "> 0 and < 1"),  # 2 / (1 − β₂) − 1 would be 1 at every step
+        ("radam", "threshold", 3.0, ">= 4"),  # where r is imaginary
+        ("rprop", "grow", 0.9, ">= 1"),
+        ("rprop", "shrink", 0.0, "> 0 and <= 1"),
+    ],
+)
+def test_a_number_that_makes_no_rule_is_told_with_what_is_allowed(
+    rule: str, name: str, value: float, allowed: str
+) -> None:
+    (field,) = (own for own in fields(plugins("optimizer")[rule]) if own.name == name)
+    assert problem(field, value) == f"must be {allowed}"

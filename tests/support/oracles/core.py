@@ -171,7 +171,7 @@ def given(
     rule: str,
     step: Step,
     fields: Mapping[str, Any],
-    torchs: partial[torch.optim.Optimizer] | None = None,
+    torchs: partial[Any] | None = None,
     optaxs: tuple[str, Mapping[str, Any]] | None = None,
     decay: float = DECAY,
     *,
@@ -187,7 +187,7 @@ def given(
     cases = [Case(rule, "NumPy", path, fields, transforms)]
     if torchs is not None:
         make = partial(torchs, weight_decay=decay) if decay else torchs
-        name = f"torch.optim.{torchs.func.__name__}"  # type: ignore[attr-defined]
+        name = f"torch.optim.{torchs.func.__name__}"
         cases.append(Case(rule, name, torch_path(make), fields, transforms, tolerance))
     if optaxs is not None:
         name, numbers = optaxs
