@@ -1,7 +1,8 @@
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, State, complement_range, ema, log_range, number, register
+from experiments import Optimizer, State, ema, log_range, number, register
+from plugins.optimizer import _spaces
 
 
 @register("adabelief")
@@ -17,9 +18,9 @@ class AdaBelief(Optimizer):
     decoupled.
     """
 
-    lr: float = number(1e-3, at_least=0, space=log_range(1e-4, 1e-2, "AlgoPerf"))
-    beta1: float = number(0.9, at_least=0, below=1, space=complement_range(0.9, 0.996, "AlgoPerf"))
-    beta2: float = number(0.999, at_least=0, below=1)
+    lr: float = number(1e-3, at_least=0, space=_spaces.ADAPTIVE_LR)
+    beta1: float = number(0.9, at_least=0, below=1, space=_spaces.BETA1)
+    beta2: float = number(0.999, at_least=0, below=1, space=_spaces.BETA2)
     eps: float = number(1e-16, above=0, space=log_range(1e-16, 1e-8, "Zhuang et al., 2020"))
 
     def init(self, param: Tensor) -> State:

@@ -2,6 +2,7 @@ import torch
 from torch import Tensor
 
 from experiments import Optimizer, State, complement_range, ema, log_range, number, register
+from plugins.optimizer import _spaces
 
 
 @register("adan")
@@ -21,8 +22,8 @@ class Adan(Optimizer):
     beta1: float = number(0.98, at_least=0, below=1, space=complement_range(0.9, 0.99))
     beta2: float = number(0.92, at_least=0, below=1, space=complement_range(0.8, 0.99))
     beta3: float = number(0.99, at_least=0, below=1, space=complement_range(0.95, 0.999))
-    eps: float = number(1e-8, at_least=0)
-    weight_decay: float = number(0.0, at_least=0, space=log_range(5e-3, 1, "AlgoPerf"))
+    eps: float = number(1e-8, at_least=0, space=_spaces.EPS)
+    weight_decay: float = number(0.0, at_least=0, space=_spaces.WEIGHT_DECAY)
     proximal: bool = True
 
     def init(self, param: Tensor) -> State:

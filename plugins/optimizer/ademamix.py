@@ -7,10 +7,10 @@ from experiments import (
     complement_range,
     ema,
     linear_range,
-    log_range,
     number,
     register,
 )
+from plugins.optimizer import _spaces
 
 
 @register("ademamix")
@@ -27,14 +27,16 @@ class AdEMAMix(Optimizer):
     paper and 2 in its code.
     """
 
-    lr: float = number(1e-3, at_least=0, space=log_range(1e-4, 1e-2, "AlgoPerf"))
-    beta1: float = number(0.9, at_least=0, below=1, space=complement_range(0.9, 0.996, "AlgoPerf"))
-    beta2: float = number(0.999, at_least=0, below=1)
+    lr: float = number(1e-3, at_least=0, space=_spaces.ADAPTIVE_LR)
+    beta1: float = number(0.9, at_least=0, below=1, space=_spaces.BETA1)
+    beta2: float = number(0.999, at_least=0, below=1, space=_spaces.BETA2)
     beta3: float = number(0.9999, at_least=0, below=1, space=complement_range(0.99, 0.9999))
-    alpha: float = number(5.0, at_least=0, space=linear_range(2, 10, "Pagliardini et al., 2024"))
+    alpha: float = number(
+        5.0, at_least=0, space=linear_range(2.0, 10.0, "Pagliardini et al., 2024")
+    )
     warmup: float = number(0.0, at_least=0)  # steps
-    eps: float = number(1e-8, at_least=0)
-    weight_decay: float = number(0.0, at_least=0, space=log_range(5e-3, 1, "AlgoPerf"))
+    eps: float = number(1e-8, at_least=0, space=_spaces.EPS)
+    weight_decay: float = number(0.0, at_least=0, space=_spaces.WEIGHT_DECAY)
 
     def init(self, param: Tensor) -> State:
         return {name: torch.zeros_like(param) for name in ("m", "n", "v")}

@@ -1,7 +1,8 @@
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, State, complement_range, ema, log_range, number, register
+from experiments import Optimizer, State, complement_range, ema, number, register
+from plugins.optimizer import _spaces
 
 
 @register("adopt")
@@ -17,11 +18,11 @@ class ADOPT(Optimizer):
     not added to it.
     """
 
-    lr: float = number(1e-3, at_least=0, space=log_range(1e-4, 1e-2, "AlgoPerf"))
-    beta1: float = number(0.9, at_least=0, below=1, space=complement_range(0.9, 0.996, "AlgoPerf"))
-    beta2: float = number(0.9999, at_least=0, below=1)
-    eps: float = number(1e-6, above=0)
-    weight_decay: float = number(0.0, at_least=0, space=log_range(5e-3, 1, "AlgoPerf"))
+    lr: float = number(1e-3, at_least=0, space=_spaces.ADAPTIVE_LR)
+    beta1: float = number(0.9, at_least=0, below=1, space=_spaces.BETA1)
+    beta2: float = number(0.9999, at_least=0, below=1, space=complement_range(0.9, 0.9999))
+    eps: float = number(1e-6, above=0, space=_spaces.EPS)
+    weight_decay: float = number(0.0, at_least=0, space=_spaces.WEIGHT_DECAY)
 
     def init(self, param: Tensor) -> State:
         return {"m": torch.zeros_like(param), "v": torch.zeros_like(param)}

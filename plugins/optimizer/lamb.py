@@ -1,8 +1,8 @@
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, Scope, State, complement_range, ema, log_range, number, register
-from plugins.optimizer import _trust
+from experiments import Optimizer, Scope, State, ema, log_range, number, register
+from plugins.optimizer import _spaces, _trust
 
 
 @register("lamb")
@@ -20,10 +20,10 @@ class LAMB(Optimizer):
     scope = Scope.tensor
 
     lr: float = number(1e-3, at_least=0, space=log_range(1e-4, 1e-1))
-    beta1: float = number(0.9, at_least=0, below=1, space=complement_range(0.9, 0.996, "AlgoPerf"))
-    beta2: float = number(0.999, at_least=0, below=1)
-    eps: float = number(1e-6, at_least=0)
-    weight_decay: float = number(0.01, at_least=0, space=log_range(5e-3, 1, "AlgoPerf"))
+    beta1: float = number(0.9, at_least=0, below=1, space=_spaces.BETA1)
+    beta2: float = number(0.999, at_least=0, below=1, space=_spaces.BETA2)
+    eps: float = number(1e-6, at_least=0, space=_spaces.EPS)
+    weight_decay: float = number(0.01, at_least=0, space=_spaces.WEIGHT_DECAY)
 
     def init(self, param: Tensor) -> State:
         return {"m": torch.zeros_like(param), "v": torch.zeros_like(param)}

@@ -1,8 +1,8 @@
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, Scope, State, complement_range, log_range, number, register
-from plugins.optimizer import _trust
+from experiments import Optimizer, Scope, State, log_range, number, register
+from plugins.optimizer import _spaces, _trust
 
 
 @register("lars")
@@ -20,7 +20,7 @@ class LARS(Optimizer):
     scope = Scope.tensor
 
     lr: float = number(1.0, at_least=0, space=log_range(1e-2, 1e2))
-    momentum: float = number(0.9, at_least=0, below=1, space=complement_range(0.8, 0.99))
+    momentum: float = number(0.9, at_least=0, below=1, space=_spaces.MOMENTUM)
     trust: float = number(1e-3, above=0)  # τ
     weight_decay: float = number(0.0, at_least=0, space=log_range(1e-6, 1e-2))
     joint: bool = False

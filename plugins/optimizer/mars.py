@@ -1,7 +1,8 @@
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, Scope, State, complement_range, ema, log_range, number, register
+from experiments import Optimizer, Scope, State, ema, log_range, number, register
+from plugins.optimizer import _spaces
 
 
 @register("mars")
@@ -19,12 +20,12 @@ class MARS(Optimizer):
 
     scope = Scope.tensor
 
-    lr: float = number(3e-3, at_least=0, space=log_range(1e-4, 1e-2, "AlgoPerf"))
-    beta1: float = number(0.95, at_least=0, below=1, space=complement_range(0.9, 0.99))
-    beta2: float = number(0.99, at_least=0, below=1, space=complement_range(0.95, 0.999))
+    lr: float = number(3e-3, at_least=0, space=_spaces.ADAPTIVE_LR)
+    beta1: float = number(0.95, at_least=0, below=1, space=_spaces.BETA1)
+    beta2: float = number(0.99, at_least=0, below=1, space=_spaces.BETA2)
     gamma: float = number(0.025, at_least=0, space=log_range(5e-3, 0.1))
-    eps: float = number(1e-8, at_least=0)
-    weight_decay: float = number(0.0, at_least=0, space=log_range(5e-3, 1, "AlgoPerf"))
+    eps: float = number(1e-8, at_least=0, space=_spaces.EPS)
+    weight_decay: float = number(0.0, at_least=0, space=_spaces.WEIGHT_DECAY)
 
     def init(self, param: Tensor) -> State:
         return {name: torch.zeros_like(param) for name in ("m", "v", "previous")}

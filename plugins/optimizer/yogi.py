@@ -1,7 +1,8 @@
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, State, complement_range, ema, log_range, number, register
+from experiments import Optimizer, State, ema, log_range, number, register
+from plugins.optimizer import _moments, _spaces
 
 
 @register("yogi")
@@ -17,11 +18,12 @@ class Yogi(Optimizer):
     """
 
     lr: float = number(1e-2, at_least=0, space=log_range(1e-4, 1e-1))
-    beta1: float = number(0.9, at_least=0, below=1, space=complement_range(0.9, 0.996, "AlgoPerf"))
-    beta2: float = number(0.999, at_least=0, below=1)
+    beta1: float = number(0.9, at_least=0, below=1, space=_spaces.BETA1)
+    beta2: float = number(0.999, at_least=0, below=1, space=_spaces.BETA2)
     eps: float = number(1e-3, above=0, space=log_range(1e-8, 1e-2))
     initial: float = number(1e-6, at_least=0)
     bias_correction: bool = True
+    eps_inside_sqrt: bool = False
 
     def init(self, param: Tensor) -> State:
         zero = torch.zeros_like(param)
@@ -31,7 +33,4 @@ class Yogi(Optimizer):
         square = grad.square()
         m = ema(state["m"], grad, self.beta1)
         v = state["v"] - (1 - self.beta2) * (state["v"] - square).sign() * square
-        after = {"m": m, "v": v}
-        if self.bias_correction:
-            m, v = m / (1 - self.beta1**t), v / (1 - self.beta2**t)
-        return self.lr * m / (v.sqrt() + self.eps), after
+        return _moments.step(self, m, v, t), {"m": m, "v": v}
