@@ -13,9 +13,8 @@ class AdaBelief(Optimizer):
     m̂ = m / (1 − β₁ᵗ) and ŝ = s / (1 − β₂ᵗ).
 
     m is that of the step itself. ε is added twice, and the one within s adds up to ε / (1 − β₂) in
-    time: where gradients hardly change it bounds the step. optax is the same; pytorch_optimizer is
-    with `foreach=False`, and its rule by default is another one. Decay: `transform=[weight_decay]`,
-    decoupled.
+    time: where gradients hardly change it bounds the step. optax and pytorch_optimizer (from 4.1)
+    are the same. Decay: `transform=[weight_decay]`, decoupled.
     """
 
     lr: float = number(1e-3, at_least=0, space=_spaces.ADAPTIVE_LR)

@@ -13,8 +13,8 @@ class LAMB(Optimizer):
     either norm is 0. It is made for large batches.
 
     λ θ is within the ratio, so that lr alone says how far a parameter moves. optax is the same;
-    pytorch_optimizer leaves out the correction of v's bias, takes ‖θ‖ for at most 10, and keeps the
-    decay out of the ratio.
+    pytorch_optimizer leaves biases in r, takes ‖θ‖ for at most 10, and by default keeps the decay
+    out of the ratio.
     """
 
     scope = Scope.tensor

@@ -13,8 +13,9 @@ class LARS(Optimizer):
     either norm is 0. It is made for large batches; the lr is within the sum, so that a change of it
     acts on later gradients alone.
 
-    optax has ‖g + λ θ‖ in ℓ, here with `joint=true`. pytorch_optimizer scales matrices alone, and
-    adds the decay after ℓ. Biases and norms are often spared: `route` gives them to momentum.
+    optax has ‖g + λ θ‖ in ℓ, here with `joint=true`. pytorch_optimizer scales and decays matrices
+    alone, and has lr outside the sum. Biases and norms are often spared: `route` gives them to
+    momentum.
     """
 
     scope = Scope.tensor

@@ -256,8 +256,8 @@ CASES: list[Case] = [
         ),
         ADOPT | {"weight_decay": 0.0},
     ),
-    # pytorch_optimizer.Lamb is another rule: the second moment's bias is not corrected, the norm of
-    # the parameter is at most 10, and the decay is no part of what the ratio is of.
+    # pytorch_optimizer.Lamb is another rule: the biases of both moments stay in what the ratio is
+    # of, and the norm of the parameter is at most 10.
     Case("lamb", "NumPy", paper(lamb), LAMB),
     Case(
         "lamb",
@@ -332,11 +332,10 @@ CASES: list[Case] = [
         optax_path(lambda o: o.adabelief(0.02, 0.85, 0.98, 1e-3, 1e-3)),
         ADABELIEF,
     ),
-    # Without foreach=False it is another rule.
     Case(
         "adabelief",
         "pytorch_optimizer.AdaBelief",
-        kozistr("AdaBelief", lr=0.02, betas=(0.85, 0.98), eps=1e-3, rectify=False, foreach=False),
+        kozistr("AdaBelief", lr=0.02, betas=(0.85, 0.98), eps=1e-3, rectify=False),
         ADABELIEF,
     ),
     Case("yogi", "NumPy", paper(yogi), YOGI | {"bias_correction": False}, DECAY),
@@ -363,7 +362,7 @@ CASES: list[Case] = [
         ADAN | {"proximal": False},
     ),
     Case("lars", "NumPy", paper(lars), LARS),
-    # pytorch_optimizer.LARS is another rule: only matrices are scaled, and the decay is not.
+    # pytorch_optimizer.LARS neither scales nor decays vectors.
     Case(
         "lars",
         "optax.lars",
