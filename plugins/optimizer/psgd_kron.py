@@ -17,9 +17,10 @@ class PSGDKron(Optimizer):
     Where P and Q settle, A and B are alike: PᵀP and QᵀQ are the inverse roots of what Shampoo
     averages, had without an eigendecomposition. They begin at 1, a tensor has one for each of its
     dimensions, and a vector or a dimension above `largest` the diagonal. Numbers by default are
-    those of kron_torch and pytorch_optimizer. These renew the factors at ever fewer steps, here it
-    is at each; and bring them to the same size now and then, which changes no step. ‖·‖ is a lower
-    bound, two steps of the power method. Memory: n² for each dimension of size n beside m.
+    those of kron_torch and pytorch_optimizer. These decay no vectors, renew the factors at ever
+    fewer steps, which here is at each, and bring them to the same size now and then, which changes
+    no step. ‖·‖ is a lower bound, two steps of the power method. Memory: n² for each dimension of
+    size n beside m.
     """
 
     scope = Scope.tensor

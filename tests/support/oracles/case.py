@@ -50,7 +50,7 @@ class Case(NamedTuple):
         transforms = {n: given("transform", n, **own) for n, own in self.transforms.items()}
         optimizer = given("optimizer", self.rule, **self.fields)
         rule = rule_of(params, optimizer, transforms, total_steps=STEPS)
-        return _followed(rule, params, gradient)
+        return followed(rule, params, gradient)
 
     def __str__(self) -> str:
         numbers = ",".join(f"{name}={value}" for name, value in self.fields.items())
@@ -69,12 +69,14 @@ def hessian(gradient: Gradient, t: int) -> Tensor:
     return torch.stack([gradient(t, row) - start for row in torch.eye(SIZE, dtype=torch.float64)])
 
 
-def _followed(rule: Rule, params: Params, gradient: Gradient) -> Tensor:
+def followed(rule: Rule, params: Params, gradient: Gradient, steps: int = STEPS) -> Tensor:
     """Return the path of a rule, which may look again at the loss of that gradient."""
     vector, state, batch = params.vector, rule.init(params.vector), [(torch.zeros(1),) * 2]
     path = [vector.clone()]
-    with patch.object(Again, "noise", lambda self, like: self._take(NOISE[self.t]).to(like)):
-        for t in range(1, STEPS + 1):
+    with patch.object(
+        Again, "noise", lambda self, like: self._take(NOISE[self.t % len(NOISE)]).to(like)
+    ):
+        for t in range(1, steps + 1):
             loss = partial(loss_at, gradient, t)
             again = rule.evaluations(Surface(loss), lambda loss, _: loss, params, batch)
             grad = gradient(t, vector).to(vector.dtype)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -153,6 +154,16 @@ def adahessian(g: Array, x: Array, s: Memory, t: int) -> Array:
     return step
 
 
+def sophia_h(g: Array, x: Array, s: Memory, t: int) -> Array:
+    """Liu et al. (2023), algorithm 3."""
+    s["m"] = 0.8 * s["m"] + 0.2 * g
+    if t % 4 == 1:
+        z = np.sign(NOISE[t].numpy())
+        s["h"] = 0.7 * s["h"] + 0.3 * z * (s["hessian"] @ z)
+    step: Array = 0.05 * np.clip(s["m"] / np.maximum(1.5 * s["h"], 1e-3), -1, 1)
+    return step
+
+
 def estimated(gradient: Gradient, start: Tensor) -> Tensor:
     """Follow pytorch_optimizer's AdaHessian, given estimates of the same signs."""
     package = pytest.importorskip("pytorch_optimizer", reason="the library is not installed")
@@ -190,6 +201,23 @@ def psgd_kron(g: Array, x: Array, s: Memory, t: int) -> Array:
     return step
 
 
+def whitened(gradient: Gradient, start: Tensor) -> Tensor:
+    """Follow pytorch_optimizer's Kron, renewed at each step from the same noise."""
+    package = pytest.importorskip("pytorch_optimizer", reason="the library is not installed")
+
+    class Kron(package.Kron):  # type: ignore[misc]
+        def step(self) -> None:
+            noise = NOISE[self.param_groups[0].get("step", 0) + 1]
+            drawn = [noise[:24].view(6, 4), noise[24:]]
+            with patch.object(torch, "randn_like", side_effect=drawn):
+                super().step()
+
+    more = {"precondition_dtype": torch.float64, "balance_prob": 0.0}
+    return torch_path(
+        lambda parts: Kron(parts, 0.05, 0.8, pre_conditioner_update_probability=1.0, **more)
+    )(gradient, start)
+
+
 def _bound(gram: Array) -> float:
     """Return the length of what a symmetric matrix makes of the image of its longest row."""
     image = gram @ gram[np.argmax(np.sum(gram**2, 1))]
@@ -207,7 +235,8 @@ ARMIJO = {"lr": 1.0, "c": 0.3}
 ADAHESSIAN = {
     "lr": 0.05, "beta1": 0.8, "beta2": 0.95, "eps": 0.2, "weight_decay": 0.3, "power": 0.7,
 }  # fmt: skip
-KRON = {"lr": 0.05, "momentum": 0.8, "weight_decay": 0.3}
+SOPHIA = {"lr": 0.05, "beta1": 0.8, "beta2": 0.7, "gamma": 1.5, "eps": 1e-3, "every": 4}
+KRON = {"lr": 0.05, "momentum": 0.8}
 CASES = [
     Case("soap", "NumPy", paper(soap), SOAP),
     Case("shampoo", "NumPy", paper(shampoo(9)), SHAMPOO, single=3e-5),
@@ -237,5 +266,8 @@ CASES = [
     Case("armijo", "optax", optax_path(backtracking), ARMIJO),
     Case("adahessian", "NumPy", paper(adahessian, whole=True), ADAHESSIAN),
     Case("adahessian", "pytorch_optimizer", estimated, ADAHESSIAN),
-    Case("psgd_kron", "NumPy", paper(psgd_kron), KRON),
+    Case("sophia_h", "NumPy", paper(sophia_h, whole=True), SOPHIA),
+    Case("psgd_kron", "NumPy", paper(psgd_kron), KRON | {"weight_decay": 0.3}),
+    # It divides by the factors in float32.
+    Case("psgd_kron", "pytorch_optimizer", whitened, KRON, tolerance=1e-6),
 ]
