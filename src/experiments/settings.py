@@ -76,6 +76,15 @@ class Evaluate:
 
 
 @dataclass(kw_only=True, slots=True)
+class Diagnostics:
+    """Which steps are measured, of the whole model and layer by layer; `null` means none."""
+
+    every: int | None = number(None, at_least=1)  # steps
+    noise_scale: bool = False  # of the gradient, for one more of them
+    sharpness: bool = False  # the Hessian's largest eigenvalue, for five products with it
+
+
+@dataclass(kw_only=True, slots=True)
 class EarlyStopping:
     """When training ends before its time; `null` means never."""
 
@@ -151,6 +160,7 @@ class Experiment:
 
     data: Data = setting(Decides.fit, Data)
     evaluate: Evaluate = setting(Decides.result, Evaluate)
+    diagnostics: Diagnostics = setting(Decides.result, Diagnostics)
     early_stopping: EarlyStopping = setting(Decides.result, EarlyStopping)
     # end the run where a number that counts is not finite
     stop_on_divergence: bool = setting(Decides.result, True)

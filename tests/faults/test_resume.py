@@ -77,6 +77,18 @@ def test_it_does_not_matter_at_which_step(
         assert scenes.same(scenes.outcome(folder), expected), t
 
 
+def test_what_is_measured_of_steps_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Stopped before a step that is measured, after it, and where neither is near.
+    measured = ["diagnostics.every=4", "diagnostics.noise_scale=true", "diagnostics.sharpness=true"]
+    overrides = ["model=mlp", "model.hidden=[5]", "optimizer=adam", *measured]
+    stopped_and_resumed(tmp_path, monkeypatch, overrides, [3, 4, 6, 8])
+    whole, parts = (
+        (tmp_path / run / "diagnostics.csv").read_text() for run in ("whole", "stopped")
+    )
+    assert parts == whole
+    assert len(whole.splitlines()) > 4 * 5
+
+
 @pytest.mark.parametrize(
     "feature",
     [pytest.param(name, marks=[pytest.mark.whole] * (name == "buffers")) for name in FEATURES],

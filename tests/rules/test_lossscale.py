@@ -170,7 +170,7 @@ def last_step(*, scaled: bool, size: float) -> tuple[Tensor, Memory]:
         [[batch]],
     )
     (step,) = steps
-    return step.norm(), step.state
+    return step.norms()[0], step.state
 
 
 def affine(tensors: dict[str, Tensor], inputs: Tensor) -> Tensor:

@@ -1,12 +1,13 @@
 """The steps of a run: a program takes the steps of the plain loop, and ends where it looks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 import torch
+from captured import traced
 from composed import SMALL, compose
 from fitting import settings_for
 from objectives import OBJECTIVES
@@ -28,17 +29,6 @@ IN_PROGRAMS = [
     if plugin.in_programs
 ]
 IMAGES = ["dataset=fake", "dataset.items=120", "batch_size=16"]
-
-
-def traced(function: Any, examples: Sequence[Tensor], *, early: int) -> Callable[..., Any]:
-    """Run the divided graph as it is, which shows what is captured without compiling it."""
-    first, second = inductor._divided(inductor._traced(function, examples), early)
-
-    @torch.no_grad()
-    def call(*tensors: Tensor) -> Any:
-        return second(*first(*tensors[:early]), *tensors[early:])
-
-    return call
 
 
 @pytest.fixture

@@ -107,8 +107,8 @@ def test_parts_of_a_batch_make_the_step_of_the_whole(size: int) -> None:
         rule = Rule(params, [sgd], {}, {"lr": [constant]}, total_steps=1, steps_per_epoch=1)  # type: ignore[list-item]
         loss = lookup("loss", "cross_entropy")()
         state = rule.init(params.vector)
-        (step,) = descend(Forward([net], params), loss, rule, params, state, [batch])  # type: ignore[arg-type]
-        ends.append((step.losses, params.vector))
+        for step in descend(Forward([net], params), loss, rule, params, state, [batch]):  # type: ignore[arg-type]
+            ends.append((step.losses, params.vector, params.grads.clone(), *step.norms()))
         assert not params.grads.any()
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-12, atol=1e-15)
 

@@ -24,6 +24,11 @@ def init(vector: Tensor) -> State:
     return {"scale": vector.new_tensor(_FIRST), "steps": vector.new_zeros(())}
 
 
+def scale_of(memory: Memory) -> Tensor | float:
+    """Return what the gradients of the next step are scaled by: 1 where none are."""
+    return memory[KEY]["scale"] if KEY in memory else 1.0
+
+
 def update(rule: Update, grads: Tensor, state: Memory) -> tuple[Tensor, Memory]:
     """Return the step of a rule for scaled gradients; where they are infinite, none."""
     scale, steps = state[KEY]["scale"], state[KEY]["steps"]

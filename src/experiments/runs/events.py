@@ -8,6 +8,7 @@ An event is a JSON object with `event`, `time` (milliseconds since 1970) and its
 |            | `tags`, `params`, `config`                                                        |
 | `metrics`  | `step`, `values`: name to number                                                  |
 | `series`   | `first`, `values`: name to the numbers of the steps first, first + 1, ...         |
+| `layers`   | `step`, `layers`: name of a tensor of the model, or `(all)`, to names and numbers |
 | `tags`     | `values`: name to text                                                            |
 | `dataset`  | `name`, `digest`, `source`, `profile` (text), `context` (`training`)              |
 | `artifact` | `path` in the run's folder, `folder` of the run's artifacts to put it in          |
@@ -90,6 +91,7 @@ _FIELDS: Mapping[str, Mapping[str, Check]] = {
     "start": _START,
     "metrics": {"step": is_whole, "values": named(is_number)},
     "series": {"first": is_whole, "values": named(each(is_number))},
+    "layers": {"step": is_whole, "layers": named(named(is_number))},
     "tags": {"values": named(is_text)},
     "dataset": dict.fromkeys(("name", "digest", "source", "profile", "context"), is_text),
     "artifact": dict.fromkeys(("path", "folder"), is_text),

@@ -74,7 +74,8 @@ def of_run(
         tensors |= tensorfile.under("trained/params", single.params.tensors)
         tensors |= tensorfile.under("trained/buffers", single.model.buffers)
     losses = torch.cat(list(point.losses)).reshape(-1, axis.count)[:, place]
-    tensors |= {"losses": losses, "norm": step.norm().reshape(-1)[place]}
+    norm, of_gradient = (norm.reshape(-1)[place] for norm in step.norms())
+    tensors |= {"losses": losses, "norm": norm, "norm_gradient": of_gradient}
     tensors["random/cpu"] = torch.get_rng_state()
     if session.device.type == "cuda":
         tensors["random/cuda"] = torch.cuda.get_rng_state(session.device)
@@ -102,7 +103,7 @@ def bring_back(session: Session, contents: Sequence[Content]) -> Point:
         for owner, memory in session.state.items()
     }
     losses = axis.join([point.losses[0] for point in points]).movedim(0, -1)
-    norm = axis.join([point.step.norm() for point in points])
+    norm, of_gradient = map(axis.join, zip(*(p.step.norms() for p in points), strict=True))
     # A run that has no best parameters yet has a place among those of the others all the same.
     pairs = list(zip(points, singles, strict=True))
     known = {name for point in points for name in point.best}
@@ -110,7 +111,8 @@ def bring_back(session: Session, contents: Sequence[Content]) -> Point:
         name: axis.join([p.best.get(name, s.trained[name]) for p, s in pairs]) for name in known
     }
     seconds = max(point.seconds for point in points)
-    return Point(Step(points[0].step.t, losses, lambda: norm, state), [losses], best, seconds)
+    step = Step(points[0].step.t, losses, lambda: (norm, of_gradient), state)
+    return Point(step, [losses], best, seconds)
 
 
 def _brought_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) -> Point:
@@ -139,8 +141,8 @@ def _brought_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) 
             for owner, memory in session.state.items()
         }
         losses = tensors["losses"].to(params.vector)
-        norm = tensors["norm"].to(params.vector)
-        step = Step(facts["step"], losses, lambda: norm, state)
+        norms = tensors["norm"].to(params.vector), tensors["norm_gradient"].to(params.vector)
+        step = Step(facts["step"], losses, lambda: norms, state)
         best = {
             name: placed(session.trained[name], value)
             for name, value in tensorfile.below("best", tensors).items()

@@ -12,7 +12,7 @@ from experiments.errors import ConfigError, options
 from experiments.plugin import failure, registry, rulepart
 from experiments.plugin.bounds import LARGEST
 from experiments.plugin.kinds import Augment, Loss, Metric, Plugin
-from experiments.plugin.spec import DataSpec, Sampling, Splits, Task
+from experiments.plugin.spec import DataSpec, Precision, Sampling, Splits, Task
 from experiments.settings import Experiment
 
 
@@ -132,6 +132,25 @@ def too_late(experiment: Experiment, total_steps: int) -> Iterator[str]:
                     f"{key}.{field.name}={first} does nothing in a run of {total_steps} steps; "
                     f"give at most {total_steps}."
                 )
+
+
+def check_diagnostics(experiment: Experiment, total_steps: int) -> None:
+    """Raise ConfigError where diagnostics are asked for that cannot be, or never come."""
+    settings, seen = experiment.diagnostics, experiment.batch_size * experiment.accumulate
+    more = [name for name in ("noise_scale", "sharpness") if getattr(settings, name)]
+    wrong = ""
+    if settings.every is None and more:
+        wrong = f"{more[0]}=true: nothing is measured without diagnostics.every; give it a number"
+    elif settings.every is not None and settings.every > total_steps:
+        wrong = f"every={settings.every}: the run has {total_steps} steps; give at most that many"
+    elif more and experiment.device.precision is Precision.fp16:
+        wrong = (
+            f"{more[0]}=true looks again at a batch, which device.precision=fp16 forbids; use bf16"
+        )
+    elif settings.noise_scale and seen == 1:
+        wrong = "noise_scale=true compares two halves of a batch; give a batch_size of 2 or more"
+    if wrong:
+        raise ConfigError(f"diagnostics.{wrong}.")
 
 
 def sampling_for(experiment: Experiment, splits: Splits) -> Tensor | None:

@@ -6,6 +6,7 @@ from itertools import islice
 from experiments.data.transfer import Read
 from experiments.plugin.spec import Tensors
 from experiments.rules.evaluations import Examples
+from experiments.training.diagnostics.measurement import watched
 from experiments.training.loop import Step, descend
 from experiments.training.program.program import Program
 from experiments.training.program.stopwatch import Stopwatch, tell
@@ -18,16 +19,19 @@ def steps(session: Session, after: int = 0) -> Iterator[Step]:
     """Take the steps of a run after one of them, and yield what they leave behind."""
     device = session.experiment.device
     if device.compile or device.graph:
-        return Engine(session, after).steps()
-    return descend(
-        session.model,
-        session.loss_fn,
-        session.rule,
-        session.params,
-        session.state,
-        batches(session, after),
-        first=after + 1,
-    )
+        taken = Engine(session, after).steps()
+    else:
+        taken = descend(
+            session.model,
+            session.loss_fn,
+            session.rule,
+            session.params,
+            session.state,
+            batches(session, after),
+            first=after + 1,
+        )
+    is_plain = session.experiment.diagnostics.every is None
+    return taken if is_plain else watched(session, taken)
 
 
 def batches(session: Session, after: int = 0) -> Iterator[list[Examples]]:
@@ -49,7 +53,8 @@ def _epochs(session: Session, after: int) -> Iterator[tuple[int, int]]:
 class Engine:
     """Takes steps by a program wherever enough whole batches follow each other, else one by one.
 
-    A program ends at each step after which the runner looks at the parameters.
+    A program ends at each step after which the runner looks at the parameters. It takes none that
+    is measured, nor the one before, as it keeps gradients to itself.
     """
 
     def __init__(self, session: Session, after: int = 0) -> None:
@@ -69,27 +74,32 @@ class Engine:
             while parts := list(islice(remaining, experiment.accumulate)):
                 waiting.append(parts)
                 last = self._t + len(waiting)
-                if len(waiting) == self._program.length or self._session.is_stop(last):
+                is_full = len(waiting) == self._program.length or self._session.is_stop(last)
+                if is_full or self._is_watched(last + 1):
                     yield from self._take(waiting, keys)
                     waiting = []
             yield from self._take(waiting, keys)
 
     def _take(self, waiting: Sequence[list[Read]], keys: Tensors) -> Iterator[Step]:
         arguments = (self._t + 1, self._state, waiting, keys)
-        if self._t >= _WARM_UP and self._program.is_ready(*arguments):
+        is_free = self._t >= _WARM_UP and not self._is_watched(self._t + len(waiting))
+        if is_free and self._program.is_ready(*arguments):
             yield self._together(waiting, keys)
         else:
             yield from self._one_by_one(waiting, keys)
 
+    def _is_watched(self, t: int) -> bool:
+        return self._session.is_measured(t) or self._session.is_measured(t + 1)
+
     def _together(self, waiting: Sequence[list[Read]], keys: Tensors) -> Step:
         known = self._many.is_done
         with self._many.timing(len(waiting)):
-            losses, norm = self._program.run(self._t + 1, self._state, waiting, keys)
+            losses, norms = self._program.run(self._t + 1, self._state, waiting, keys)
         self._t += len(waiting)
         if self._many.is_done and not known:
             left = self._session.total_steps - self._t
             tell(self._one, self._many, making=self._program.seconds, left=left)
-        return Step(self._t, losses, lambda: norm, self._state)
+        return Step(self._t, losses, lambda: norms, self._state)
 
     def _one_by_one(self, waiting: Sequence[list[Read]], keys: Tensors) -> Iterator[Step]:
         session = self._session

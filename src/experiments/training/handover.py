@@ -21,6 +21,7 @@ from experiments.runs import code, provenance
 from experiments.runs.result import FILE, Result, Status
 from experiments.runs.tracker import Tracker
 from experiments.training import announcement, landscape, trajectory
+from experiments.training.diagnostics import artifacts
 from experiments.training.evaluation import outputs_of, predict_item
 from experiments.training.history import History
 from experiments.training.session import Session
@@ -88,19 +89,24 @@ def hand_over(
         _add_model(tracker, session)
     write(tracker, FILE, result.to_json())
     tracker.add("tags", values={"mlflow.note.content": _note(result, start, doubts)})
-    if alone if settings.figures is None else settings.figures:
+    drawn = alone if settings.figures is None else settings.figures
+    if session.experiment.diagnostics.every:
+        artifacts.leave(tracker, drawn=drawn)
+    if drawn:
         for name in _draw(session, history, tracker.folder):
             tracker.artifact(f"figures/{name}", "figures")
 
 
-def record_failure(tracker: Tracker, error: Exception) -> None:
-    """Keep the traceback and the result of a run that an error ended."""
+def record_failure(tracker: Tracker, error: Exception, *, measured: bool, alone: bool) -> None:
+    """Keep the traceback and the result of a run that an error ended, and what was measured."""
     status = Status.diverged if isinstance(error, DivergedError) else Status.failed
     result = Result(status=status, reason=str(error) or type(error).__name__)
     with suppress(OSError):  # the disk that stopped the run may be full still
         write(tracker, FILE, result.to_json())
         write(tracker, "error.txt", "".join(traceback.format_exception(error)))
         tracker.add("tags", values={"mlflow.note.content": f"**{type(error).__name__}**: {error}"})
+        if measured:
+            artifacts.leave(tracker, drawn=alone)
 
 
 def end(tracker: Tracker, log: logging.Logger, status: str) -> None:

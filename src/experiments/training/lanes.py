@@ -14,6 +14,7 @@ from experiments.rules.numbers import filled, numbers, unshared
 from experiments.rules.params import Params
 from experiments.settings import Experiment
 from experiments.training import compatibility
+from experiments.training.diagnostics import memory as diagnostics
 from experiments.training.forward import Forward
 from experiments.training.network import build_network
 from experiments.training.session import Session, prepare, rule_for
@@ -83,7 +84,7 @@ def _assembled(
         steps_per_epoch=session.steps_per_epoch,
     )
     losses = [compatibility.loss_for(each, session.splits.spec) for each in experiments]
-    memory = rule.init(params.vector) if state is None else state
+    memory = diagnostics.initial(experiments, rule, params) if state is None else state
     _check_shared(experiments, losses)
     return dataclasses.replace(
         session,

@@ -10,6 +10,7 @@ from experiments.runs.result import Result, Status
 from experiments.runs.tracker import Tracker
 from experiments.settings import Experiment
 from experiments.training import judge
+from experiments.training.diagnostics.measurement import WHOLE, Layers
 from experiments.training.history import History
 from experiments.training.session import Session
 
@@ -56,6 +57,12 @@ class Record:
         for t, loss in enumerate(losses, start=first):
             self._check_finite(f"The loss is {loss} at step {t}", loss, t)
             self.history.add(t, {"train/loss": loss})
+
+    def measure(self, t: int, layers: Layers) -> None:
+        """Take what was measured of a step, of which MLflow is told a few numbers of the whole."""
+        whole = {name: value for name, value in layers[WHOLE].items() if "/" not in name}
+        self._tracker.metrics(t, {f"diagnostics/{name}": value for name, value in whole.items()})
+        self._tracker.add("layers", step=t, layers=layers)
 
     def evaluate(self, t: int, values: Mapping[str, float], clock: Mapping[str, float]) -> bool:
         """Take the values of an evaluation, and say whether it is the best so far."""

@@ -197,7 +197,9 @@ class _Execution:
         if told is not error and told.__cause__ is None:
             told.__cause__ = error
         if run.identity.run_id in self._starts:
-            handover.record_failure(run.tracker, told)
+            measured = run.experiment.diagnostics.every is not None
+            alone = run.identity.parent_id is None
+            handover.record_failure(run.tracker, told, measured=measured, alone=alone)
         self._end(run, "FAILED")
         return told
 

@@ -23,6 +23,7 @@ from experiments.rules.rule import Rule
 from experiments.settings import Experiment, TrackingMode
 from experiments.training import compatibility, contract
 from experiments.training.device import open_device
+from experiments.training.diagnostics import memory
 from experiments.training.forward import Forward
 from experiments.training.network import check_last_batch, open_network
 
@@ -73,9 +74,15 @@ class Session:
         unit = 1 if evaluate.unit is Unit.step else self.steps_per_epoch
         return t % (evaluate.every * unit) == 0 or t == self.total_steps
 
+    def is_measured(self, t: int) -> bool:
+        """Say whether step `t` is measured layer by layer."""
+        every = self.experiment.diagnostics.every
+        return every is not None and t % every == 0
+
     def is_stop(self, t: int) -> bool:
         """Say whether the losses or the parameters are looked at after step `t`."""
-        return t % self.experiment.log_every == 0 or self.is_evaluated(t)
+        is_logged = t % self.experiment.log_every == 0
+        return is_logged or self.is_evaluated(t) or self.is_measured(t)
 
 
 def splits_for(experiment: Experiment) -> Splits:
@@ -108,6 +115,7 @@ def prepare(experiment: Experiment) -> Session:
     )
     steps = _counted(experiment, train)
     contract.check_schedules(experiment, **steps)
+    compatibility.check_diagnostics(experiment, steps["total_steps"])
     if steps["total_steps"] >= steps["steps_per_epoch"] or experiment.batch_size == 1:
         check_last_batch(experiment, model, params, train)
     rule = rule_for([experiment], params, **steps)
@@ -121,7 +129,7 @@ def prepare(experiment: Experiment) -> Session:
         loss_fn=loss_fn,
         metrics=metrics,
         rule=rule,
-        state=rule.init(params.vector),
+        state=memory.initial([experiment], rule, params),
         monitor=monitor,
         higher_is_better=higher_is_better,
         doubts=[*doubts, *compatibility.too_late(experiment, steps["total_steps"])],
@@ -148,20 +156,18 @@ def _batches(
         augment=augment,
         channels_last=params.layout.channels_last,
     )
-    data = experiment.data
     make = partial(
         Batches,
         preprocessing=preprocessing,
         device=device,
-        workers=data.workers,
+        workers=experiment.data.workers,
         resident=experiment.dataset.resident,
     )
-    size = experiment.evaluate.batch_size
     train = make(
         splits.train,
         batch_size=experiment.batch_size,
-        order=data.order,
-        drop_last=data.drop_last,
+        order=experiment.data.order,
+        drop_last=experiment.data.drop_last,
         weights=compatibility.sampling_for(experiment, splits),
     )
     if not len(train):
@@ -172,8 +178,8 @@ def _batches(
     compatibility.check_batches(experiment, train.size)
     return {
         "train": train,
-        "val": make(splits.val, batch_size=size),
-        "test": make(splits.test, batch_size=size),
+        "val": make(splits.val, batch_size=experiment.evaluate.batch_size),
+        "test": make(splits.test, batch_size=experiment.evaluate.batch_size),
     }
 
 

@@ -16,6 +16,7 @@ from experiments.runs import checkpoints
 from experiments.runs.result import Result
 from experiments.training import checkpoint, engine, lanes
 from experiments.training.checkpoint import Point
+from experiments.training.diagnostics import measurement
 from experiments.training.evaluation import evaluate, pointed
 from experiments.training.group import Ended, Group, Lane
 from experiments.training.loop import Step
@@ -142,13 +143,17 @@ class Training:
         self._losses = []  # the list that a point holds stays as it is
         _, scheduled = self._session.rule.clock(step.t)
         numbers = {name: axis.values(value) for name, value in scheduled.items()}
-        numbers["norm/update"] = axis.values(step.norm())
+        for name, norm in zip(("norm/update", "norm/gradient"), step.norms(), strict=True):
+            numbers[name] = axis.values(norm)
         numbers["norm/params"] = axis.values(self._session.params.vector.norm(dim=-1))
         if (extra := step.state.get(COST)) is not None:
             numbers["cost/gradient_evaluations"] = axis.values(step.t + extra["gradients"])
         self._progress.tell(step.t, [row[-1] for row in rows])
+        measured = measurement.readings(self._session, step)
 
         def look(place: int, run: Lane) -> None:
+            if measured:
+                run.record.measure(step.t, measured[place])
             own = {name: values[place] for name, values in numbers.items()}
             run.record.look(step.t - len(rows[place]) + 1, rows[place], own)
 

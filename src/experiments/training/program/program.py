@@ -60,11 +60,11 @@ class Program:
 
     def run(
         self, t: int, state: Memory, steps: Sequence[list[Read]], keys: Tensors
-    ) -> tuple[Tensor, Tensor]:
-        """Take the steps from `t` on; return losses [n] and the norm of the last change."""
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Take the steps from `t` on; return losses [n] and the norms of the last step."""
         assert self._call is not None
-        *losses, norm = self._call(*flat(self._nest(t, state, steps, keys)))
-        return torch.cat(losses), norm
+        *losses, change, gradient = self._call(*flat(self._nest(t, state, steps, keys)))
+        return torch.cat(losses), (change, gradient)
 
     def _longest(self) -> int:
         """Choose a length that fits between two looks at the losses."""
@@ -123,23 +123,22 @@ class Program:
     def _take(
         self, known: Nest, changed: Nest, keys: Tensors, split: Nest, items: Nest
     ) -> list[Tensor]:
-        """Take the steps, and return the losses of each and the norm of the last change."""
+        """Take the steps, and return the losses of each and the norms of the last."""
         session, (numbers, clock), (vector, state, buffers) = self._session, known, changed
         reads = [[(*split, item) if split else item for item in parts] for parts in items]
-        taken = list(
-            descend(
-                session.model.bound(buffers),
-                session.loss_fn,
-                session.rule.bound(numbers, clock),
-                session.params.over(vector),
-                state,
-                ([self._train.batch(read, keys) for read in parts] for parts in reads),
-                first=0,
-            )
+        steps = descend(
+            session.model.bound(buffers),
+            session.loss_fn,
+            session.rule.bound(numbers, clock),
+            session.params.over(vector),
+            state,
+            ([self._train.batch(read, keys) for read in parts] for parts in reads),
+            first=0,
         )
+        taken = [next(steps) for _ in reads]  # of which the last has its gradient still
         for old, new in zip(flat(state), flat(taken[-1].state), strict=True):
             old.copy_(new)
-        return [*(step.losses for step in taken), taken[-1].norm()]
+        return [*(step.losses for step in taken), *taken[-1].norms()]
 
 
 def flat(nest: Nest) -> list[Tensor]:
