@@ -12,6 +12,7 @@ from torch import Tensor
 
 from experiments import ConfigError
 from experiments.rules.params import Params
+from plugins.optimizer.muon import Scale
 
 STEPS = 30
 SHAPES = {"tall": (6, 4), "wide": (3, 5), "filters": (4, 2, 3, 3)}
@@ -72,18 +73,20 @@ def test_muon_is_its_equations(fields: dict[str, float]) -> None:
     assert distance(single.double(), wanted) <= 5e-6
 
 
-def test_muon_is_torchs_but_for_bfloat16() -> None:
+@pytest.mark.parametrize("form", [{"scale": own} for own in Scale] + [{"nesterov": False}], ids=str)
+def test_muon_is_torchs_but_for_bfloat16(form: dict[str, Any]) -> None:
     parts = [
         part.view(len(part) // n, n).clone()
         for part, n in zip(parameters().vector.split(SIZES), (4, 5, 18), strict=True)
     ]
-    torchs = torch.optim.Muon([part.requires_grad_() for part in parts], **NUMBERS)
+    options = {"adjust_lr_fn": form["scale"].value} if "scale" in form else form
+    torchs = torch.optim.Muon([part.requires_grad_() for part in parts], **NUMBERS, **options)
     for gradient in GRADIENTS:
         for part, grad in zip(parts, gradient.split(SIZES), strict=True):
             part.grad = grad.view_as(part).clone()
         torchs.step()
     wanted = torch.cat([part.detach().flatten() for part in parts])
-    path = ours(**NUMBERS)
+    path = ours(**NUMBERS, **form)
     assert (path[-1] - wanted).norm() / (wanted - path[0]).norm() < 0.02
 
 

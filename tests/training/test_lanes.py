@@ -130,7 +130,8 @@ def test_a_lane_of_every_rule_equals_its_run_alone(kind: str, name: str) -> None
         "rmsprop optimizer.centered=true optimizer.eps_inside_sqrt=true optimizer.momentum=0.5",
         "sgd transform=[weight_decay,trust_ratio] transform.trust_ratio.of=gradient"
         " transform.trust_ratio.clip=0.3 transform.trust_ratio.vectors=false",
-        "muon_adamw transform=[cautious,trust_ratio,noise] transform.trust_ratio.clip=2",
+        "muon_adamw transform=[cautious,trust_ratio,noise] transform.trust_ratio.clip=2"
+        " optimizer.rules.matrices.scale=match_rms_adamw optimizer.rules.matrices.nesterov=false",
     ],
 )
 def test_a_lane_of_another_form_of_a_rule_equals_its_run_alone(form: str) -> None:

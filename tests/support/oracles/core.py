@@ -9,6 +9,7 @@ import torch
 
 from oracles.case import Array, Case, Memory, Step, optax_path, paper, torch_path
 from plugins.optimizer.amsgrad import Of
+from plugins.optimizer.muon import Scale
 
 DECAY = 0.05  # joined to the gradient
 
@@ -122,16 +123,24 @@ def rprop(g: Array, x: Array, s: Memory, t: int) -> Array:
     return s["size"] * np.sign(s["g"])
 
 
-def muon(g: Array, x: Array, s: Memory, t: int) -> Array:
-    """Jordan et al. (2024), in float64."""
+def muon(
+    g: Array, x: Array, s: Memory, t: int, *, nesterov: bool = True, scale: str = "original"
+) -> Array:
+    """Jordan et al. (2024), in float64; its lengths are those of torch's `adjust_lr_fn`."""
     g, x = np.atleast_2d(g), np.atleast_2d(x)
     s["b"] = 0.8 * s["b"] + 0.2 * g
-    o = 0.2 * g + 0.8 * s["b"]
+    o = 0.2 * g + 0.8 * s["b"] if nesterov else s["b"]
     o = o / (np.linalg.norm(o) + 1e-7)
     for _ in range(5):
         gram = o @ o.T
         o = 3.4445 * o + (-4.7750 * gram + 2.0315 * gram @ gram) @ o
-    step = 0.05 * (np.sqrt(max(1, len(g) / len(g.T))) * o + 0.3 * x)
+    outputs, inputs = g.shape
+    length = {
+        "original": np.sqrt(max(1, outputs / inputs)),
+        "match_rms_adamw": 0.2 * np.sqrt(max(outputs, inputs)),
+        "spectral_unclamped": np.sqrt(outputs / inputs),
+    }[scale]
+    step = 0.05 * (length * o + 0.3 * x)
     return step.reshape(-1) if len(g) == 1 else step
 
 
@@ -206,6 +215,31 @@ SGD, RMS = torch.optim.SGD, torch.optim.RMSprop
 HEAVY = {"lr": 0.03, "momentum": 0.8}
 RMSPROP = {"lr": 0.01, "decay": 0.95, "eps": 1e-3, "momentum": 0.7}
 RMSPROP_OPTAX = {"learning_rate": 0.01, "decay": 0.95, "eps": 1e-3, "momentum": 0.7}
+
+MUON = {"lr": 0.05, "momentum": 0.8, "weight_decay": 0.3}
+
+
+def optax_muon(o: Any) -> Any:
+    """Return optax's Muon with columns for inputs, and with the vector as a matrix of one row."""
+    rows = o.contrib.MuonDimensionNumbers(reduction_axis=(1,), output_axis=(0,))
+    inner = o.contrib.muon(
+        0.05,
+        beta=0.8,
+        eps=1e-7,
+        weight_decay=0.3,
+        nesterov=False,
+        muon_weight_dimension_numbers=[rows, rows],
+    )
+
+    def matrices(vectors: Any) -> Any:
+        return [vector if vector.ndim > 1 else vector[None] for vector in vectors]
+
+    def update(grads: Any, state: Any, params: Any) -> Any:
+        steps, state = inner.update(matrices(grads), state, matrices(params))
+        return [step.reshape(g.shape) for step, g in zip(steps, grads, strict=True)], state
+
+    return o.GradientTransformation(lambda params: inner.init(matrices(params)), update)
+
 
 CASES = [
     *given("sgd", sgd, {"lr": 0.1}, partial(SGD, lr=0.1), ("sgd", {"learning_rate": 0.1})),
@@ -367,11 +401,31 @@ CASES = [
         partial(torch.optim.Rprop, lr=0.05, etas=(0.6, 1.3), step_sizes=(0.01, 0.2)),
         decay=0,
     ),
+    *(
+        Case(
+            "muon",
+            "NumPy",
+            paper(partial(muon, scale=own.value)),
+            MUON | {"scale": own},
+            matrices=True,
+        )
+        for own in Scale
+    ),
     Case(
         "muon",
         "NumPy",
-        paper(muon),
-        {"lr": 0.05, "momentum": 0.8, "weight_decay": 0.3},
+        paper(partial(muon, nesterov=False)),
+        MUON | {"nesterov": False},
+        matrices=True,
+    ),
+    # With Nesterov's momentum optax corrects the bias of both of its parts, and without it that of
+    # what meets the 1e-7.
+    Case(
+        "muon",
+        "optax.contrib.muon",
+        optax_path(optax_muon),
+        MUON | {"nesterov": False},
+        tolerance=1e-7,
         matrices=True,
     ),
     *given(
