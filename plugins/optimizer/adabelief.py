@@ -13,7 +13,7 @@ class AdaBelief(Optimizer):
     m̂ = m / (1 − β₁ᵗ) and ŝ = s / (1 − β₂ᵗ).
 
     m is that of the step itself. ε is added twice, and the one within s adds up to ε / (1 − β₂) in
-    time: where gradients hardly change it bounds the step. optax and pytorch_optimizer (from 4.1)
+    time: where gradients hardly change it bounds the step. optax and pytorch_optimizer 4.1
     are the same. Decay: `transform=[weight_decay]`, decoupled.
     """
 
