@@ -105,10 +105,20 @@ def test_a_model_that_branches_on_values_cannot_be_taken_in_lanes() -> None:
         difference(experiments, 1)
 
 
+# One of each sort in every run of the tests.
+SORTS = {"adam", "lion", "adafactor", "muon", "prodigy", "sophia_h", "schedule_free_adamw"}
+SORTS |= {"route", "sam", "ema"}
+
+
 @pytest.mark.usefixtures("matrices")
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(kind, name) for kind in RULES for name, own in plugins(kind).items() if own.in_lanes],
+    [
+        pytest.param(kind, name, marks=[pytest.mark.whole] * (name not in SORTS))
+        for kind in RULES
+        for name, own in plugins(kind).items()
+        if own.in_lanes
+    ],
 )
 def test_a_lane_of_every_rule_equals_its_run_alone(kind: str, name: str) -> None:
     experiments = varied([*settings_for(kind, name), *EXACT, "epochs=100"])
