@@ -9,13 +9,13 @@ from plugins.optimizer import _spaces
 class MARS(Optimizer):
     """AdamW along gradients with less variance (Yuan et al., 2024, algorithm 2, approximate).
 
-    c = g + γ β₁ / (1 − β₁) (g − g'), where g' is the gradient of the step before, and at the first
-    step g; c ← c / max(1, ‖c‖), each parameter by itself; then AdamW's m, v and step with c for g.
+    c = g + γ β₁ / (1 − β₁) (g − g'), where g' is the gradient of the step before, at the first g
+    itself; c ← c / max(1, ‖c‖), each parameter by itself; then AdamW's m, v and step with c for g.
 
     The exact form takes g' anew, at the parameters before on the batch of now, for a gradient more
     at each step. The authors' code begins with g' = 0, which is a larger first c, and gives vectors
-    to AdamW, as a preset of `route` can. ‖c‖ is at most 1, so the loss's scale counts where
-    gradients are small and not where they are large.
+    to AdamW, as a preset of `route` can. Which gradients are cut to length 1 depends on the scale of
+    the loss.
     """
 
     scope = Scope.tensor
