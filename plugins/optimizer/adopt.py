@@ -12,10 +12,10 @@ class ADOPT(Optimizer):
     n = clip(g / max(√v, ε), ±(t − 1)^¼); m ← β₁ m + (1 − β₁) n; Δ = lr (m + λ θ); after it
     v ← β₂ v + (1 − β₂) g². The first step moves nothing: it sets v to g².
 
-    The bound is of the paper's third version; its steps count from the second of these, as those of
-    the authors' code and of optax do. pytorch_optimizer counts from the first, which lets the bound
-    of the second step be 2^¼ and not 1, and decays at the first step too. ε is a least root, and
-    not added to it.
+    The bound came with a later version of the paper. It counts steps from the second on, as in the
+    authors' code and in optax; pytorch_optimizer counts from the first, so that the bound of the
+    second step is 2^¼ and not 1, and decays at the first step too. ε is a least root, and not added
+    to it.
     """
 
     lr: float = number(1e-3, at_least=0, space=_spaces.ADAPTIVE_LR)

@@ -14,7 +14,7 @@ class MARS(Optimizer):
 
     The exact form takes g' anew, at the parameters before on the batch of now, for a gradient more
     at each step. The authors' code begins with g' = 0, which is a larger first c, and gives vectors
-    to AdamW, as a preset of `route` can. Which gradients are cut to length 1 depends on the scale of
+    to AdamW, as a preset of `route` can. Which gradients are cut to length 1 depends on the size of
     the loss.
     """
 

@@ -12,9 +12,9 @@ class Yogi(Optimizer):
     m ← β₁ m + (1 − β₁) g; v ← v − (1 − β₂) sign(v − g²) g²; Δ = lr m̂ / (√v̂ + ε).
 
     v begins at `initial` and falls slowly, so that a rate does not rise at once where gradients
-    get small. The paper's algorithm leaves m and v uncorrected: `bias_correction=false`; its code,
-    optax and pytorch_optimizer have m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ), and the last two
-    begin m at `initial` as well. lr and ε are the paper's, larger than Adam's.
+    get small. The paper's algorithm leaves m and v uncorrected: `bias_correction=false`; optax and
+    pytorch_optimizer have m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ), and begin m at `initial` as
+    well. lr and ε are the paper's, larger than Adam's.
     """
 
     lr: float = number(1e-2, at_least=0, space=log_range(1e-4, 1e-1))
