@@ -31,8 +31,6 @@ class Shampoo(Optimizer):
     largest: int = number(1200, at_least=1)
 
     def init(self, param: Tensor) -> State:
-        if not param.dim():
-            raise ValueError("a single number has no sides; give it another rule: optimizer=route")
         ones = {d: param.new_ones(n) for d, n in enumerate(param.shape)}
         begun = {
             d: self.eps * (one.diag() if len(one) <= self.largest else one)

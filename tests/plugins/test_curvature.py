@@ -12,7 +12,6 @@ from oracles.case import followed
 from problems import numbers, params_of, rule_of, tensors_only
 from torch import Tensor
 
-from experiments import ConfigError
 from experiments.rules.rule import Rule
 from plugins.optimizer.lbfgs import _newton
 
@@ -151,9 +150,3 @@ def test_armijo_stays_where_nothing_is_lower_and_keeps_its_rate() -> None:
     path, memory = descend(rule, params, lambda x: x.sum() + 1e9 * x.abs().sum(), 5)
     assert path.eq(0).all()
     assert memory["optimizer"]["rate"] == 4
-
-
-def test_a_single_number_has_no_sides_for_shampoo() -> None:
-    rule, params = of("shampoo", torch.zeros(()).double())
-    with pytest.raises(ConfigError, match=r"shampoo: parameter weights: a single number .*=route"):
-        rule.init(params.vector)
