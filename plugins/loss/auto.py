@@ -5,7 +5,7 @@ from experiments import ClassWeights, ConfigError, DataSpec, Loss, Task, lookup,
 _NAMES = {
     Task.classification: "cross_entropy",
     Task.regression: "mse",
-    Task.objective: "objective",
+    Task.objective: "mean_output",
 }
 
 

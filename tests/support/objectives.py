@@ -4,6 +4,6 @@ ITEMS = ["dataset.items=100", "batch_size=35"]
 OBJECTIVES = {
     "surface": ["dataset=noise", "dataset.std=1", "model.function=himmelblau", *ITEMS],
     "quadratic": ["dataset=noise", "dataset.dimension=5", "model.rotation=1", *ITEMS],
-    "quadratic_deep": ["dataset=quadratic_deep", "batch_size=128"],
+    "quadratic_deep": ["dataset=quadratic_deep", "batch_size=35"],
     "logistic": ["dataset=logistic", *ITEMS],
 }

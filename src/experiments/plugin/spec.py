@@ -26,7 +26,7 @@ class Task(Enum):
 
     classification = "classification"
     regression = "regression"
-    objective = "objective"  # the lowest loss of the split; outputs are the losses of the items
+    objective = "objective"  # the lowest loss of a split: outputs are the losses of its items
 
 
 class Unit(Enum):
@@ -130,7 +130,7 @@ class Splits:
     into tensors if they fit in memory. `source` is a file, a folder or words, and `files` are more
     that the items come from. `optimum` is the lowest training loss, where it is known.
     `reason` says why the task is what it is, and which setting changes it; `notes` are what else
-    was found in the source, `warnings` what makes numbers doubtful. Each is told and recorded.
+    was found in the source, `warnings` what makes numbers doubtful: all are told and recorded.
     """
 
     spec: DataSpec

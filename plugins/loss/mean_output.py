@@ -3,9 +3,9 @@ from torch import Tensor
 from experiments import Loss, Task, register
 
 
-@register("objective")
-class Objective(Loss):
-    """The mean of the model's outputs, which are the losses of the items themselves."""
+@register("mean_output")
+class MeanOutput(Loss):
+    """The mean of the model's outputs, which of an objective are the losses of the items."""
 
     tasks = frozenset({Task.objective})
 
