@@ -24,9 +24,9 @@ _PANELS = (
     ("norm/gradient", "length of the gradient", True),
     ("norm/update", "length of the update", True),
     ("update_ratio", "update / parameters", True),
-    ("effective_lr_q50", "median of |update| / |gradient|", True),
-    ("cosine_update", "cosine of update and gradient", False),
-    ("cosine_gradients", "cosine of successive gradients", False),
+    ("effective_lr_q50", "|update| / |gradient|, median", True),
+    ("cosine_update", "cos(update, gradient)", False),
+    ("cosine_gradients", "cos(gradient, last gradient)", False),
     ("noise_scale", "gradient noise scale, items", True),
     ("sharpness", "sharpness; dashed: 2 / lr", True),
 )

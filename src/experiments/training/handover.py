@@ -20,6 +20,7 @@ from experiments.report.tables import markdown_table, tensor_table
 from experiments.runs import code, provenance
 from experiments.runs.result import FILE, Result, Status
 from experiments.runs.tracker import Tracker
+from experiments.settings import Experiment
 from experiments.training import announcement, landscape, trajectory
 from experiments.training.diagnostics import artifacts
 from experiments.training.evaluation import outputs_of, predict_item
@@ -89,15 +90,15 @@ def hand_over(
         _add_model(tracker, session)
     write(tracker, FILE, result.to_json())
     tracker.add("tags", values={"mlflow.note.content": _note(result, start, doubts)})
-    drawn = alone if settings.figures is None else settings.figures
-    if session.experiment.diagnostics.every:
-        artifacts.leave(tracker, drawn=drawn)
-    if drawn:
+    artifacts.leave(tracker, session.experiment, alone=alone)
+    if alone if settings.figures is None else settings.figures:
         for name in _draw(session, history, tracker.folder):
             tracker.artifact(f"figures/{name}", "figures")
 
 
-def record_failure(tracker: Tracker, error: Exception, *, measured: bool, alone: bool) -> None:
+def record_failure(
+    tracker: Tracker, error: Exception, experiment: Experiment, *, alone: bool
+) -> None:
     """Keep the traceback and the result of a run that an error ended, and what was measured."""
     status = Status.diverged if isinstance(error, DivergedError) else Status.failed
     result = Result(status=status, reason=str(error) or type(error).__name__)
@@ -105,8 +106,7 @@ def record_failure(tracker: Tracker, error: Exception, *, measured: bool, alone:
         write(tracker, FILE, result.to_json())
         write(tracker, "error.txt", "".join(traceback.format_exception(error)))
         tracker.add("tags", values={"mlflow.note.content": f"**{type(error).__name__}**: {error}"})
-        if measured:
-            artifacts.leave(tracker, drawn=alone)
+        artifacts.leave(tracker, experiment, alone=alone)
 
 
 def end(tracker: Tracker, log: logging.Logger, status: str) -> None:

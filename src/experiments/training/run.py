@@ -197,9 +197,8 @@ class _Execution:
         if told is not error and told.__cause__ is None:
             told.__cause__ = error
         if run.identity.run_id in self._starts:
-            measured = run.experiment.diagnostics.every is not None
             alone = run.identity.parent_id is None
-            handover.record_failure(run.tracker, told, measured=measured, alone=alone)
+            handover.record_failure(run.tracker, told, run.experiment, alone=alone)
         self._end(run, "FAILED")
         return told
 

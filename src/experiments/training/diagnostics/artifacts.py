@@ -6,19 +6,22 @@ from experiments.report import diagnostics
 from experiments.runs.events import Event
 from experiments.runs.folder import Folder
 from experiments.runs.tracker import Tracker
+from experiments.settings import Experiment
 from experiments.training.diagnostics.measurement import Layers
 
 TABLE, FIGURE = "diagnostics.csv", "diagnostics.png"
 
 
-def leave(tracker: Tracker, *, drawn: bool) -> None:
-    """Hand over a table of what was measured, and where asked for a figure; if there is any."""
-    steps = steps_of(Folder(tracker.folder).events()) if tracker.folder else {}
-    if tracker.folder is None or not steps:
+def leave(tracker: Tracker, experiment: Experiment, *, alone: bool) -> None:
+    """Hand over a table of what was measured, and where figures are wanted one; if there is any."""
+    if tracker.folder is None or experiment.diagnostics.every is None:
+        return
+    steps = steps_of(Folder(tracker.folder).events())
+    if not steps:
         return
     (tracker.folder / TABLE).write_text(diagnostics.layers_table(steps), encoding="utf-8")
     tracker.artifact(TABLE)
-    if drawn:
+    if alone if experiment.tracking.figures is None else experiment.tracking.figures:
         folder = tracker.folder / "figures"
         folder.mkdir(exist_ok=True)
         diagnostics.layers_chart(folder / FIGURE, steps)
