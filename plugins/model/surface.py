@@ -3,7 +3,7 @@ import math
 import torch
 from torch import Tensor
 
-from experiments import DataSpec, Model, Network, options, register
+from experiments import DataSpec, Landmarks, Model, Network, options, register
 from plugins.model import _objective
 from plugins.model._surfaces import SURFACES, Surface
 
@@ -37,6 +37,9 @@ class SurfaceModel(Model):
         _objective.check(spec, features=2)
         start = torch.tensor(self.start or self.surface.start, dtype=torch.double)
         return Network({"point": start.requires_grad_()}, self.forward)
+
+    def landmarks(self) -> Landmarks:
+        return Landmarks(minima=self.surface.minima, box=self.surface.box)
 
     def forward(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
         point = params["point"]

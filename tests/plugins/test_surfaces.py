@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from descents import given
 from torch import Tensor
 
 from plugins.model._surfaces import SURFACES, Point, Surface
@@ -61,3 +62,9 @@ def test_the_box_holds_the_start_and_the_minima(surface: Surface) -> None:
     for x, y in (surface.start, *surface.minima):
         assert low_x <= x <= high_x
         assert low_y <= y <= high_y
+
+
+def test_the_model_says_what_a_picture_shows_of_it() -> None:
+    shown = given("model", "surface", function="branin").landmarks()
+    assert shown.minima == SURFACES["branin"].minima
+    assert shown.box == SURFACES["branin"].box

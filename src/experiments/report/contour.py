@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
+from itertools import chain, cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 # From a valley's floor to its heights: blue-greys whose lightness (CIE L*) falls evenly, 98 to 62,
 # so that equal factors of the loss look equally far apart, and every path stands out.
 _HEIGHTS = ("#F6FAFC", "#E1E9F0", "#CDD9E4", "#B9C8D8", "#A4B8CC", "#90A9C0", "#7C99B4")
-_LEVELS = 20
 _FLOOR = 0.002  # the part of the plane that is one valley floor
 _FEW = 60  # points of a path that are each marked
 _FINE = 1500  # parts of an axis that a turn must be as large as to be seen
@@ -48,40 +47,56 @@ class Contour:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Panel:
-    """A contour, and the paths on it by their names: rows [N, 2] of points."""
+    """A contour, and the paths on it by their names: rows [N, 2] of points.
+
+    `notes` say more of some paths, which is of this panel alone.
+    """
 
     contour: Contour
     paths: dict[str, Tensor]
+    notes: dict[str, str] = field(default_factory=dict)
     title: str = ""
 
 
-def contours(
-    path: Path, panels: Sequence[Panel], *, title: str, width: float = 6.4, bars: bool = True
-) -> None:
-    """Draw panels side by side, each `width` inches wide; a path has one colour in all of them."""
-    labels = list(dict.fromkeys(chain.from_iterable(panel.paths for panel in panels)))
-    colors = dict(zip(labels, PALETTE, strict=False))
+def contours(path: Path, panels: Sequence[Panel], *, title: str, small: bool = False) -> None:
+    """Draw panels side by side; a path has one colour in all of them.
+
+    Where they are `small`, they have no numbers at their axes, and several paths alone have a key.
+    """
+    names = dict.fromkeys(chain.from_iterable(panel.paths for panel in panels))
+    colors = dict(zip(names, cycle(PALETTE), strict=False))
     columns = min(len(panels), 3)
-    rows = math.ceil(len(panels) / columns)
-    size = (columns * width, 0.6 + rows * 0.78 * width + 0.11 * len(labels))
+    rows, width = math.ceil(len(panels) / columns), 2.5 if small else 6.4
+    lines = max(len(panel.paths) for panel in panels) if len(names) > 1 or not small else 0
+    size = (columns * width, 0.4 + rows * (0.82 * width + 0.12 * lines))
     with drawing(path, title=title, size=size) as figure:
-        keys: dict[str, Any] = dict.fromkeys(fitted(name, 60) for name in labels)
         for place, panel in enumerate(panels, start=1):
             axes = figure.add_subplot(rows, columns, place)
             axes.set_title(fitted(panel.title, 60), fontsize=10)
-            _heights(axes, panel.contour, bar=bars)
-            for name, points in reversed(panel.paths.items()):  # the first ones on top
-                keys[fitted(name, 60)] = _line(axes, panel.contour, points, color=colors[name])
+            _heights(axes, panel.contour, small=small)
+            keys = {
+                fitted(f"{name} {panel.notes.get(name, '')}".strip(), 60): _line(
+                    axes, panel.contour, points, color=colors[name]
+                )
+                for name, points in reversed(panel.paths.items())  # the first ones on top
+            }
             for minimum in panel.contour.minima:
                 _mark(axes, "minimum", minimum)
-        known = {mark.get_label() for axes in figure.axes for mark in axes.lines}
-        nowhere = (math.nan, math.nan)
-        keys |= {n: _mark(figure.axes[0], n, nowhere) for n in _MARKS if n in known}
-        across = max(1, int(13 * columns * width) // (6 + max(map(len, keys))))
-        figure.legend(keys.values(), keys.keys(), loc="outside lower left", ncols=min(across, 6))
+            if lines:
+                _key(axes, dict(reversed(keys.items())), width, marks=not small)
 
 
-def _heights(axes: "Axes", contour: Contour, *, bar: bool) -> None:
+def _key(axes: "Axes", keys: dict[str, Any], width: float, *, marks: bool) -> None:
+    """Say below a panel which path is which, and what the marks stand for."""
+    known = {mark.get_label() for mark in axes.lines} if marks else set()
+    nowhere = (math.nan, math.nan)
+    keys |= {name: _mark(axes, name, nowhere) for name in _MARKS if name in known}
+    columns = max(1, min(4, int(13 * width) // (6 + max(map(len, keys)))))
+    below: Any = {"loc": "upper left", "bbox_to_anchor": (0, -0.12 if marks else -0.02)}
+    axes.legend(keys.values(), keys.keys(), ncols=columns, fontsize=9, **below)
+
+
+def _heights(axes: "Axes", contour: Contour, *, small: bool) -> None:
     """Fill the plane with the loss above its least value, on a log scale."""
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -92,16 +107,19 @@ def _heights(axes: "Axes", contour: Contour, *, bar: bool) -> None:
     positive = above[above.isfinite() & (above > 0)]
     positive = positive if len(positive) else torch.ones(1)
     floor, top = (positive.quantile(part).log10().item() for part in (_FLOOR, 1.0))
-    levels = torch.linspace(floor, max(top, floor + 1e-6), _LEVELS + 1).tolist()
+    levels = torch.linspace(floor, max(top, floor + 1e-6), (14 if small else 20) + 1).tolist()
     heights = above.clamp(10**floor, 10**top).log10().numpy()
     plane = (contour.xs.numpy(), contour.ys.numpy(), heights)
     colors = LinearSegmentedColormap.from_list("heights", _HEIGHTS)
     filled = axes.contourf(*plane, levels=levels, cmap=colors)
-    lines: Any = {"colors": "white", "linestyles": "solid", "linewidths": 0.5, "alpha": 0.8}
-    axes.contour(*plane, levels=levels, **lines)
     axes.autoscale(enable=False)
-    axes.set(xlabel=contour.names[0], ylabel=contour.names[1])
-    if bar:
+    if small:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    else:
+        lines: Any = {"colors": "white", "linestyles": "solid", "linewidths": 0.5, "alpha": 0.8}
+        axes.contour(*plane, levels=levels, **lines)
+        axes.set(xlabel=contour.names[0], ylabel=contour.names[1])
         label = "loss" if abs(least) < 10**floor else f"loss − {least:.4g}"
         scale = axes.figure.colorbar(filled, ax=axes, label=label, aspect=40)
         scale.locator = MaxNLocator(6, integer=True)

@@ -1,9 +1,10 @@
 """The paths of a sweep's jobs over the loss of two parameters, those of a model in one panel."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hydra import initialize_config_dir
+from torch import Tensor
 
 from experiments.config import compose
 from experiments.report.contour import Panel
@@ -38,8 +39,8 @@ def panels(folder: Path, jobs: Sequence[Job], remake: Remake) -> list[Panel]:
     """Return the paths of the best jobs, whose folders lie in `folder`; of other models none."""
     groups: dict[str, list[Job]] = {}
     for job in jobs:
-        own = (f"{key}={text}" for key, text in job.overrides.items() if _is_of_loss(key))
-        groups.setdefault(" ".join(own), []).append(job)
+        own = job.outcome.settings
+        groups.setdefault(_told(own, filter(_is_of_loss, own)), []).append(job)
     made = (_panel(folder, name, group, remake) for name, group in list(groups.items())[:_MOST])
     return [panel for panel in made if panel is not None]
 
@@ -49,12 +50,15 @@ def _panel(folder: Path, title: str, jobs: Sequence[Job], remake: Remake) -> Pan
     best = Folder(folder / jobs[0].name)
     if not len(trajectory.path_of(best.source.path)):
         return None
+    paths, notes = dict[str, Tensor](), dict[str, str]()
     chosen = _chosen(jobs)
-    points = [trajectory.path_of(Folder(folder / job.name).source.path)[:, 1:] for job in chosen]
-    paths = {label: path for label, path in zip(_labels(chosen), points, strict=True) if len(path)}
+    for job, (name, note) in zip(chosen, _named(chosen), strict=True):
+        rows = trajectory.path_of(Folder(folder / job.name).source.path)
+        if len(rows):
+            paths[name], notes[name] = rows[:, 1:], note
     session = prepare(remake(best.job["overrides"]))
     contour = landscape.contour(session, list(paths.values()))
-    return Panel(contour=contour, paths=paths, title=title)
+    return Panel(contour=contour, paths=paths, notes=notes, title=title)
 
 
 def _chosen(jobs: Sequence[Job]) -> list[Job]:
@@ -70,14 +74,21 @@ def _chosen(jobs: Sequence[Job]) -> list[Job]:
     return list(found.values())[: len(PALETTE)]
 
 
-def _labels(jobs: Sequence[Job]) -> list[str]:
-    """Name jobs by the settings in which they differ."""
+def _named(jobs: Sequence[Job]) -> list[tuple[str, str]]:
+    """Name jobs by their rule and other texts, and note their numbers; or both are the name."""
     settings = [job.outcome.settings for job in jobs]
     keys = [key for key in settings[0] if not _is_of_loss(key)]
-    names = short_names(keys)
-    return [
-        " ".join(f"{names[key]}={shown(own[key])}" for key in keys) or "all" for own in settings
-    ]
+    numbers = [key for key in keys if all(number_of(own[key]) is not None for own in settings)]
+    texts = [key for key in keys if key not in numbers]
+    named = [(_told(own, texts), _told(own, numbers)) for own in settings]
+    if len({name for name, _ in named}) == len(named):
+        return named if texts else [("all", note) for _, note in named]
+    return [(_told(own, keys), "") for own in settings]
+
+
+def _told(settings: Mapping[str, str], keys: Iterable[str]) -> str:
+    names = short_names(list(settings))
+    return " ".join(f"{names[key]}={shown(settings[key])}" for key in keys)
 
 
 def _is_of_loss(key: str) -> bool:

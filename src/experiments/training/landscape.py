@@ -12,8 +12,8 @@ from experiments.plugin.spec import Parameter
 from experiments.report.contour import Contour, Panel, contours
 from experiments.training.session import Session
 
-_ITEMS = 512  # of the train split, that the loss is computed on
-_AT_ONCE = 2**17  # items of all points together
+_ITEMS = 2048  # of the train split, that the loss is computed on
+_AT_ONCE = 2**20  # items of all points together
 _SIZE = 200  # points along an axis
 _MOST = 1000  # points of a path that a box is chosen by
 _MARGIN = 0.2  # of the box around what it is to hold
