@@ -24,9 +24,10 @@ class WeightDecay(Transform):
 
     Coupled decay is the L2 penalty of `torch.optim.SGD`, which Adam divides by the gradients' size;
     decoupled decay is that of AdamW (Loshchilov & Hutter, 2019), times lr as in torch and optax.
-    `independent` of lr it is Δ ← Δ + λ θ, as in the paper but for its schedule: the best λ is then
-    the same for every lr. `skip` spares parameters by role (`bias`, `norm`, `weight`) or by a
-    pattern of their names.
+    `independent` of lr it is Δ ← Δ + λ θ, as in the paper with a constant schedule (with another
+    one it is decoupled decay of λ / lr): what is the best λ then does not change with lr.
+
+    `skip` spares parameters by role (`bias`, `norm`, `weight`) or by a pattern of their names.
     """
 
     weight_decay: float = number(1e-4, at_least=0, space=log_range(1e-6, 1e-1))
