@@ -85,6 +85,14 @@ def test_an_lr_inside_the_velocity_leaves_past_gradients_as_they_were(name: str)
     assert np.abs(path[-1].numpy() - point).max() < 1e-12
 
 
+def test_torchs_dampening_spares_the_first_gradient_and_ours_does_not() -> None:
+    path = ours(given("optimizer", "momentum", lr=0.1, momentum=0.8, dampened=True), fixed(1))
+    torchs = theirs(lambda p: SGD(p, lr=0.1, momentum=0.8, dampening=0.8), fixed(1))
+    kept = 0.8 ** torch.arange(1, STEPS + 1, dtype=torch.float64)  # of it in each later step
+    wanted = -0.1 * kept.cumsum(0)[:, None] * fixed(1)(1, START)
+    torch.testing.assert_close(torchs[1:] - path[1:], wanted)
+
+
 def test_decoupled_decay_follows_the_scheduled_lr() -> None:
     decay = given("transform", "weight_decay", weight_decay=0.3, decoupled=True)
     plugin = given("schedule", "exponential", gamma=0.8, unit=Unit.step)
