@@ -120,9 +120,8 @@ class Tracking:
     mode: TrackingMode = TrackingMode.mlflow
     uri: str | None = None  # null: $MLFLOW_TRACKING_URI, else mlflow.db in the checkout
     experiment: str = "experiments"  # of MLflow
-    name: str | None = (
-        None  # of the run; null: its model, rule and data set, or what a sweep varies
-    )
+    # of the run; null: its model, rule and data set, or what a sweep varies
+    name: str | None = None
     wait: float = number(5.0, at_least=0)  # seconds after the run for an upload that is stuck
     figures: bool | None = None  # null: of a run of its own, and not of each job of a sweep
     model: bool | None = None  # log a model that MLflow can load and serve; null: as for figures

@@ -96,17 +96,15 @@ def hand_over(
             tracker.artifact(f"figures/{name}", "figures")
 
 
-def record_failure(
-    tracker: Tracker, error: Exception, experiment: Experiment, *, alone: bool
-) -> None:
+def record_failure(tracker: Tracker, error: Exception, own: Experiment, *, alone: bool) -> None:
     """Keep the traceback and the result of a run that an error ended, and what was measured."""
     status = Status.diverged if isinstance(error, DivergedError) else Status.failed
     result = Result(status=status, reason=str(error) or type(error).__name__)
-    with suppress(OSError):  # the disk that stopped the run may be full still
+    with suppress(Exception):  # the disk that stopped the run may be full still
         write(tracker, FILE, result.to_json())
         write(tracker, "error.txt", "".join(traceback.format_exception(error)))
         tracker.add("tags", values={"mlflow.note.content": f"**{type(error).__name__}**: {error}"})
-        artifacts.leave(tracker, experiment, alone=alone)
+        artifacts.leave(tracker, own, alone=alone)
 
 
 def end(tracker: Tracker, log: logging.Logger, status: str) -> None:
