@@ -19,9 +19,12 @@ class SOAP(Optimizer):
     step uses the basis from before it; v is sorted as the basis but not turned with it; ε joins √v
     before its bias is corrected; decay acts on the parameters after the step. Numbers by default
     are the authors'. A tensor of more dimensions has a basis for each, a vector or a dimension
-    above `largest` none, which leaves Adam. Where the first gradient has no rank, eigenvectors are
-    any: here they are near the axes, elsewhere what rounding makes of them, so that libraries
-    differ. Memory: 2 n² for each dimension of size n beside Adam's.
+    above `largest` none, which leaves Adam.
+
+    Where gradients have no rank, eigenvectors are what rounding makes of them, in which libraries
+    differ from each other. Here those whose part is below √(precision of the dtype) of the largest
+    are near the axes at first, and later stay where they were: steps are the same on any machine.
+    Memory: 2 n² for each dimension of size n beside Adam's; a new basis takes two QR of n³.
     """
 
     scope = Scope.tensor
@@ -69,18 +72,23 @@ class SOAP(Optimizer):
 def _eigenvectors(factor: Tensor) -> Tensor:
     """Return the eigenvectors as columns, that of the largest eigenvalue first.
 
-    Those without an eigenvalue span a space of which eigh returns any basis, another for each
-    rounding; a second look within that space, at a matrix of distinct eigenvalues, decides.
+    Those without an eigenvalue are taken a second time, within the space that they span, of a
+    matrix whose eigenvalues differ: those of the first matrix are any that span it.
     """
     values, vectors = torch.linalg.eigh(factor)
     size = len(values)
-    none = values <= 10 * size * torch.finfo(values.dtype).eps * values[-1]
+    none = values <= _least(values)
     rest = (vectors * none) @ vectors.mT
     falling = -torch.arange(1, size + 1, dtype=values.dtype, device=values.device) / size
     factor = factor + values[-1] * (rest * falling) @ rest
     vectors = torch.linalg.eigh(factor)[1]
     found: Tensor = vectors.flip(-1).contiguous()  # as it is when resumed
     return found
+
+
+def _least(values: Tensor) -> Tensor:
+    """Return the size up to which a value is no more than what rounding has left of the largest."""
+    return torch.finfo(values.dtype).eps ** 0.5 * values.amax()
 
 
 def _refreshed(v: Tensor, factors: Modes, bases: Modes) -> tuple[Tensor, Modes]:
@@ -90,5 +98,18 @@ def _refreshed(v: Tensor, factors: Modes, bases: Modes) -> tuple[Tensor, Modes]:
         product = factors[mode] @ basis
         order = (basis * product).sum(0).argsort(descending=True)
         v = v.index_select(mode, order)
-        after[mode] = torch.linalg.qr(product.index_select(1, order)).Q.contiguous()
+        after[mode] = _orthogonal(product.index_select(1, order), basis.index_select(1, order))
     return v, after
+
+
+def _orthogonal(columns: Tensor, before: Tensor) -> Tensor:
+    """Make columns orthogonal, one after the other; where their rank ends, those from before.
+
+    What a QR decomposition has there is what rounding makes of it.
+    """
+    q, r = torch.linalg.qr(columns)
+    sizes = r.diagonal().abs()
+    none = sizes <= _least(sizes)
+    some = q * ~none
+    rest = before - some @ (some.mT @ before)
+    return torch.linalg.qr(some + rest * none).Q.contiguous()

@@ -85,6 +85,14 @@ def test_soap_is_pytorch_optimizers_where_the_first_gradient_has_full_rank() -> 
     assert distance(path, torch.stack(wanted)) < 1e-4  # it has its basis of float32
 
 
+def test_rounding_does_not_decide_the_path_of_soap_where_gradients_have_no_rank() -> None:
+    start, sides = numbers(SIDE, SIDE, seed=1), numbers(STEPS, SIDE, 1, seed=2)
+    gradients = sides @ numbers(STEPS, 1, SIDE, seed=3)
+    other = gradients * (1 + 1e-15 * numbers(STEPS, SIDE, SIDE, seed=4))
+    path = walked("soap", start, gradients, every=2)
+    assert distance(walked("soap", start, other, every=2), path) < 1e-6
+
+
 def test_the_first_step_of_shampoo_is_orthogonal() -> None:
     gradients = numbers(STEPS, SIDE, SIDE, seed=2)
     path = walked("shampoo", numbers(SIDE, SIDE, seed=1), gradients, lr=1.0, eps=1e-12)

@@ -133,11 +133,15 @@ def test_a_lane_of_every_rule_equals_its_run_alone(kind: str, name: str) -> None
         "adagrad optimizer.eps_inside_sqrt=true optimizer.initial=0.1",
         "adam optimizer.eps_inside_sqrt=true optimizer.bias_correction=false",
         "amsgrad optimizer.largest=corrected optimizer.eps_inside_sqrt=true",
+        "dadapt_adam optimizer.bias_correction=true",
         "momentum optimizer.dampened=true optimizer.lr_inside=true",
         "nadam optimizer.rising=false",
         "nesterov optimizer.lr_inside=true",
+        "psgd_kron optimizer.largest=5",
         "radam optimizer.eps_corrected=true optimizer.threshold=9",
         "rmsprop optimizer.centered=true optimizer.eps_inside_sqrt=true optimizer.momentum=0.5",
+        "shampoo optimizer.every=4 optimizer.largest=5 optimizer.momentum=0.9",
+        "soap optimizer.every=3",
         "sgd transform=[weight_decay,trust_ratio] transform.trust_ratio.of=gradient"
         " transform.trust_ratio.clip=0.3 transform.trust_ratio.vectors=false",
         "muon_adamw transform=[cautious,trust_ratio,noise] transform.trust_ratio.clip=2"
