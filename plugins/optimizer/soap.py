@@ -1,3 +1,5 @@
+import math
+
 import torch
 from torch import Tensor
 
@@ -88,7 +90,7 @@ def _eigenvectors(factor: Tensor) -> Tensor:
 
 def _least(values: Tensor) -> Tensor:
     """Return the size up to which a value is no more than what rounding has left of the largest."""
-    return torch.finfo(values.dtype).eps ** 0.5 * values.amax()
+    return math.sqrt(torch.finfo(values.dtype).eps) * values.amax()
 
 
 def _refreshed(v: Tensor, factors: Modes, bases: Modes) -> tuple[Tensor, Modes]:
@@ -112,4 +114,5 @@ def _orthogonal(columns: Tensor, before: Tensor) -> Tensor:
     none = sizes <= _least(sizes)
     some = q * ~none
     rest = before - some @ (some.mT @ before)
-    return torch.linalg.qr(some + rest * none).Q.contiguous()
+    found: Tensor = torch.linalg.qr(some + rest * none)[0].contiguous()  # as it is when resumed
+    return found
