@@ -1,7 +1,8 @@
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, State, complement_range, ema, log_range, number, register
+from experiments import Optimizer, State, ema, log_range, number, register
+from plugins.optimizer import _spaces
 
 
 @register("adahessian")
@@ -20,14 +21,10 @@ class AdaHessian(Optimizer):
     needs = ("hvp", "noise")
 
     lr: float = number(0.15, at_least=0, space=log_range(1e-3, 1, "around the authors'"))
-    beta1: float = number(
-        0.9, at_least=0, below=1, space=complement_range(0.8, 0.99, "around the authors'")
-    )
-    beta2: float = number(
-        0.999, at_least=0, below=1, space=complement_range(0.9, 0.9999, "around the authors'")
-    )
+    beta1: float = number(0.9, at_least=0, below=1, space=_spaces.BETA1)
+    beta2: float = number(0.999, at_least=0, below=1, space=_spaces.BETA2)
     eps: float = number(1e-4, above=0)
-    weight_decay: float = number(0.0, at_least=0)
+    weight_decay: float = number(0.0, at_least=0, space=_spaces.WEIGHT_DECAY)
     power: float = number(1.0, at_least=0, at_most=1)
 
     def init(self, param: Tensor) -> State:

@@ -21,8 +21,10 @@ class Armijo(Optimizer):
     needs = ("loss",)
     in_lanes = in_programs = False  # it branches on values
 
-    lr: float = number(1.0, above=0, space=log_range(0.1, 100, "Vaswani et al. (2019): 1"))
-    c: float = number(1e-4, above=0, below=1, space=log_range(1e-4, 0.5, "Vaswani et al. (2019)"))
+    lr: float = number(1.0, above=0, space=log_range(0.1, 100, "around the authors' 1"))
+    c: float = number(
+        1e-4, above=0, below=1, space=log_range(1e-4, 0.5, "optax has 1e-4, the authors 0.1")
+    )
     shrink: float = number(0.8, above=0, below=1)
     grow: float = number(1.5, at_least=1)
     tries: int = number(100, at_least=1)

@@ -1,7 +1,8 @@
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, State, complement_range, ema, log_range, number, register
+from experiments import Optimizer, State, ema, log_range, number, register
+from plugins.optimizer import _spaces
 
 
 @register("dadapt_adam")
@@ -19,14 +20,10 @@ class DAdaptAdam(Optimizer):
     """
 
     lr: float = number(1.0, at_least=0)
-    beta1: float = number(
-        0.9, at_least=0, below=1, space=complement_range(0.8, 0.99, "around Adam's")
-    )
-    beta2: float = number(
-        0.999, above=0, below=1, space=complement_range(0.9, 0.9999, "around Adam's")
-    )
-    eps: float = number(1e-8, above=0)
-    weight_decay: float = number(0.0, at_least=0)
+    beta1: float = number(0.9, at_least=0, below=1, space=_spaces.BETA1)
+    beta2: float = number(0.999, above=0, below=1, space=_spaces.BETA2)
+    eps: float = number(1e-8, above=0, space=_spaces.EPS)
+    weight_decay: float = number(0.0, at_least=0, space=_spaces.WEIGHT_DECAY)
     d0: float = number(1e-6, above=0, space=log_range(1e-8, 1e-4, "around the authors'"))
     bias_correction: bool = False
 

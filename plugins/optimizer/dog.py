@@ -17,7 +17,9 @@ class DoG(Optimizer):
     """
 
     lr: float = number(1.0, at_least=0)
-    r0: float = number(1e-6, above=0, space=log_range(1e-8, 1e-2, "Ivgi et al. (2023), figure 4"))
+    r0: float = number(
+        1e-6, above=0, space=log_range(1e-8, 1e-2, "around the authors' 1e-6 and 1e-4")
+    )
     eps: float = number(1e-8, above=0)
 
     def init(self, param: Tensor) -> State:

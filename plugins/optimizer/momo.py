@@ -1,7 +1,8 @@
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, State, complement_range, ema, log_range, number, register
+from experiments import Optimizer, State, ema, log_range, number, register
+from plugins.optimizer import _spaces
 
 
 @register("momo")
@@ -20,11 +21,9 @@ class MoMo(Optimizer):
 
     needs = ("loss",)
 
-    lr: float = number(1.0, at_least=0, space=log_range(1e-2, 100, "Schaipp et al. (2024)"))
-    beta: float = number(
-        0.9, at_least=0, below=1, space=complement_range(0.5, 0.99, "around the authors'")
-    )
-    weight_decay: float = number(0.0, at_least=0)
+    lr: float = number(1.0, at_least=0, space=log_range(1e-2, 100, "around the authors' 1"))
+    beta: float = number(0.9, at_least=0, below=1, space=_spaces.MOMENTUM)
+    weight_decay: float = number(0.0, at_least=0, space=_spaces.WEIGHT_DECAY)
     least: float = number(0.0)
 
     def init(self, param: Tensor) -> State:

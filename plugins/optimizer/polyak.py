@@ -18,8 +18,8 @@ class Polyak(Optimizer):
 
     needs = ("loss",)
 
-    lr: float = number(1.0, at_least=0, space=log_range(1e-2, 100, "Loizou et al. (2021)"))
-    c: float = number(0.5, above=0, space=log_range(0.1, 2, "Loizou et al. (2021): 0.2 to 1"))
+    lr: float = number(1.0, at_least=0, space=log_range(1e-2, 100, "around optax's 1"))
+    c: float = number(0.5, above=0, space=log_range(0.1, 2, "around the authors' 0.5"))
     least: float = number(0.0)
     eps: float = number(1e-8, above=0)
 

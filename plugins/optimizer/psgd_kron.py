@@ -1,8 +1,8 @@
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, Scope, State, complement_range, ema, log_range, number, register
-from plugins.optimizer import _modes
+from experiments import Optimizer, Scope, State, ema, log_range, number, register
+from plugins.optimizer import _modes, _spaces
 from plugins.optimizer._modes import Modes
 
 
@@ -27,10 +27,8 @@ class PSGDKron(Optimizer):
     needs = ("noise",)
 
     lr: float = number(1e-3, at_least=0, space=log_range(1e-4, 1e-2, "around the default"))
-    momentum: float = number(
-        0.9, at_least=0, below=1, space=complement_range(0.8, 0.99, "around the default")
-    )
-    weight_decay: float = number(0.0, at_least=0)
+    momentum: float = number(0.9, at_least=0, below=1, space=_spaces.MOMENTUM)
+    weight_decay: float = number(0.0, at_least=0, space=_spaces.WEIGHT_DECAY)
     factor_lr: float = number(0.1, above=0, below=1)
     largest: int = number(8192, at_least=1)
 

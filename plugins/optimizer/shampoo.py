@@ -26,7 +26,7 @@ class Shampoo(Optimizer):
 
     lr: float = number(0.1, at_least=0, space=log_range(1e-3, 1, "around the default"))
     momentum: float = number(0.0, at_least=0, below=1)
-    eps: float = number(1e-4, above=0)
+    eps: float = number(1e-4, above=0, space=log_range(1e-8, 1e-2, "around the default"))
     every: int = number(1, at_least=1)
     largest: int = number(1200, at_least=1)
 

@@ -3,8 +3,8 @@ import math
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, Scope, State, complement_range, ema, log_range, number, register
-from plugins.optimizer import _modes
+from experiments import Optimizer, Scope, State, ema, log_range, number, register
+from plugins.optimizer import _modes, _spaces
 from plugins.optimizer._modes import Modes
 
 
@@ -33,15 +33,11 @@ class SOAP(Optimizer):
     needs = ("t",)
     in_programs = False  # steps with a new basis and without differ
 
-    lr: float = number(3e-3, at_least=0, space=log_range(3e-4, 3e-2, "Vyas et al. (2024)"))
-    beta1: float = number(
-        0.95, at_least=0, below=1, space=complement_range(0.9, 0.99, "Vyas et al. (2024)")
-    )
-    beta2: float = number(
-        0.95, at_least=0, below=1, space=complement_range(0.9, 0.99, "Vyas et al. (2024)")
-    )
-    eps: float = number(1e-8, above=0)
-    weight_decay: float = number(0.01, at_least=0)
+    lr: float = number(3e-3, at_least=0, space=log_range(3e-4, 3e-2, "around the authors'"))
+    beta1: float = number(0.95, at_least=0, below=1, space=_spaces.BETA1)
+    beta2: float = number(0.95, at_least=0, below=1, space=_spaces.BETA2)
+    eps: float = number(1e-8, above=0, space=_spaces.EPS)
+    weight_decay: float = number(0.01, at_least=0, space=_spaces.WEIGHT_DECAY)
     every: int = number(10, at_least=1)
     largest: int = number(10_000, at_least=1)
 

@@ -14,7 +14,7 @@ from oracles.case import NOISE, Array, Case, Memory, Step, hessian, optax_path, 
 
 
 def soap(g: Array, x: Array, s: Memory, t: int) -> Array:
-    """Vyas et al. (2024), algorithm 3, in the order of the authors' code; a vector has Adam's."""
+    """Vyas et al. (2024), in the order of the authors' code; a vector has Adam's."""
     sides = range(2) if g.ndim > 1 else []
     for side in sides:
         rows = g if side == 0 else g.T
@@ -76,7 +76,7 @@ def shampoo(largest: int) -> Step:
 
 
 def dog(g: Array, x: Array, s: Memory, t: int) -> Array:
-    """Ivgi et al. (2023), section 3.3."""
+    """Ivgi et al. (2023), with the first distance of the authors' code."""
     if t == 1:
         s["start"], s["r"] = x.copy(), 1e-3 * (1 + np.linalg.norm(x))
     s["r"] = max(s["r"], np.linalg.norm(x - s["start"]))
@@ -85,7 +85,7 @@ def dog(g: Array, x: Array, s: Memory, t: int) -> Array:
 
 
 def dowg(g: Array, x: Array, s: Memory, t: int) -> Array:
-    """Khaled et al. (2023), algorithm 1."""
+    """Khaled et al. (2023), with the ε of the authors' code."""
     if t == 1:
         s["start"], s["r"] = x.copy(), 0.1
     s["r"] = max(s["r"], np.linalg.norm(x - s["start"]))
@@ -94,7 +94,7 @@ def dowg(g: Array, x: Array, s: Memory, t: int) -> Array:
 
 
 def dadapt_adam(g: Array, x: Array, s: Memory, t: int) -> Array:
-    """Defazio & Mishchenko (2023), algorithm 5, with the decay of AdamW."""
+    """Defazio & Mishchenko (2023), the variant of Adam, with the decay of AdamW."""
     rate, root = (s["d"] if t > 1 else 1e-2) * 0.1, np.sqrt(0.95)
     s["r"] = root * s["r"] + (1 - root) * rate * np.sum(g * s["s"] / (np.sqrt(s["v"]) + 1e-3))
     s["m"] = 0.8 * s["m"] + 0.2 * rate * g
@@ -114,12 +114,12 @@ def dadaptation(parts: list[Tensor]) -> torch.optim.Optimizer:
 
 
 def polyak(g: Array, x: Array, s: Memory, t: int) -> Array:
-    """Loizou et al. (2021), equation 3, with no step where the loss is below the least."""
+    """Loizou et al. (2021), SPS_max, with no step where the loss is below the least."""
     return min(max(s["loss"](x) + 10.0, 0) / (0.7 * g @ g + 1e-3), 0.2) * g
 
 
 def momo(g: Array, x: Array, s: Memory, t: int) -> Array:
-    """Schaipp et al. (2024), algorithm 1 with the decay of its section 4.2."""
+    """Schaipp et al. (2024), with decay."""
     share = 0.2 if t > 1 else 1
     for name, value in {"m": g, "f": s["loss"](x), "gamma": g @ x}.items():
         s[name] = (1 - share) * s[name] + share * value
@@ -130,7 +130,7 @@ def momo(g: Array, x: Array, s: Memory, t: int) -> Array:
 
 
 def armijo(g: Array, x: Array, s: Memory, t: int) -> Array:
-    """Vaswani et al. (2019), algorithm 1 with the rate of the last step as a start."""
+    """Vaswani et al. (2019), with the rate of the last step as a start."""
     s["rate"] = min(1.5 * s["rate"], 1) if t > 1 else 1
     while s["loss"](x - s["rate"] * g) > s["loss"](x) - 0.3 * s["rate"] * (g @ g):
         s["rate"] *= 0.8
@@ -145,7 +145,7 @@ def backtracking(optax: Any) -> Any:
 
 
 def adahessian(g: Array, x: Array, s: Memory, t: int) -> Array:
-    """Yao et al. (2021), algorithm 1 without a spatial average, and the decay of AdamW."""
+    """Yao et al. (2021), without a spatial average, and the decay of AdamW."""
     z = np.sign(NOISE[t].numpy())
     s["m"] = 0.8 * s["m"] + 0.2 * g
     s["v"] = 0.95 * s["v"] + 0.05 * (z * (s["hessian"] @ z)) ** 2
@@ -180,7 +180,7 @@ def estimated(gradient: Gradient, start: Tensor) -> Tensor:
 
 
 def psgd_kron(g: Array, x: Array, s: Memory, t: int) -> Array:
-    """Li (2018), equation 19 for gradients alone; a vector has a diagonal factor."""
+    """Li (2018), for gradients alone; a vector has a diagonal factor."""
     s["m"] = 0.8 * s["m"] + 0.2 * g
     m, noise = s["m"] / (1 - 0.8**t), NOISE[t].numpy()
     if g.ndim == 1:
