@@ -135,9 +135,8 @@ def _tensors(session: Session) -> str:
     with torch.no_grad():
         outputs = session.model(session.params.tensors, inputs)
     session.model.train()
-    return tensor_table(
-        {"inputs": inputs, "targets": targets, **session.params.tensors, "outputs": outputs}
-    )
+    named = {"inputs": inputs, "targets": targets, **session.params.tensors, "outputs": outputs}
+    return tensor_table(named)
 
 
 def _draw(session: Session, history: History, run: Path) -> Iterator[str]:
