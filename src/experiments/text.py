@@ -29,3 +29,9 @@ def quoted(text: str) -> str:
 def as_value(text: str) -> str:
     """Return text as the value of a setting, in quotes where Hydra would take it otherwise."""
     return text if _PLAIN.fullmatch(text) else quoted(text)
+
+
+def rounded(value: float) -> str:
+    """Return a number with four decimals, or with a power of ten where these say little of it."""
+    size = abs(value)
+    return f"{value:.3e}" if 0 < size < 1e-3 or size >= 1e7 else f"{value:.4f}"

@@ -9,6 +9,7 @@ from torch import Tensor
 from experiments.plugin.spec import DataSpec, Splits, Task, Tensors
 from experiments.report import figures
 from experiments.report.tables import markdown_table, text_table
+from experiments.text import rounded
 
 _PICTURE = 3  # the rank of an image: channels, height, width
 
@@ -30,7 +31,7 @@ def metrics_table(metrics: Mapping[str, float], *, markdown: bool = False) -> st
     cells: dict[str, dict[str, str]] = {}
     for name, value in metrics.items():
         part, _, metric = name.partition("/")
-        cells.setdefault(metric.removeprefix("val/"), {})[part] = f"{value:.4f}"
+        cells.setdefault(metric.removeprefix("val/"), {})[part] = rounded(value)
     parts = list(dict.fromkeys(name.partition("/")[0] for name in metrics))
     rows = [[name, *(row.get(part, "") for part in parts)] for name, row in cells.items()]
     return (markdown_table if markdown else text_table)(["metric", *parts], rows)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from experiments.errors import DivergedError
 from experiments.process.secrecy import clean, message
 from experiments.runs.result import Result
+from experiments.text import rounded
 
 _SHOWN = 8  # sizes of groups
 
@@ -31,7 +32,7 @@ def lanes(sizes: Sequence[int], reason: str) -> None:
 def outcome(name: str, result: Result | Exception, seconds: float) -> None:
     """Say how a job ended."""
     if isinstance(result, Result):
-        told = f"{result.monitor} {result.value:.4f}"
+        told = f"{result.monitor} {rounded(result.value)}"
     elif isinstance(result, DivergedError):
         told = f"diverged: {result}"
     else:

@@ -15,6 +15,7 @@ from experiments.runs.events import Event
 from experiments.runs.folder import Folder
 from experiments.runs.result import Result, Status
 from experiments.settings import Decides, decided_by
+from experiments.text import rounded
 
 Points = Sequence[tuple[int, float]]
 
@@ -65,7 +66,7 @@ def table(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
     rows = []
     for job in jobs:
         values = [job.result.metrics.get(name) for name in metrics]
-        shown = ["" if value is None else f"{value:.4f}" for value in values]
+        shown = ["" if value is None else rounded(value) for value in values]
         end = [str(job.result.step), f"{job.result.seconds:.1f}", job.result.status]
         rows.append([job.name, *job.overrides.values(), *shown, *end])
     return header, rows
@@ -82,8 +83,8 @@ def averaged(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
     rows = []
     for group in groups:
         values = [one.value for one in group if one.is_scored]
-        mean = f"{statistics.mean(values):.4f}" if values else ""
-        deviation = f"{statistics.stdev(values):.4f}" if len(values) > 1 else ""
+        mean = rounded(statistics.mean(values)) if values else ""
+        deviation = rounded(statistics.stdev(values)) if len(values) > 1 else ""
         lost = len(group) - len(values)
         own = [group[0].settings.get(key, "") for key in settings]
         rows.append([*own, mean, deviation, str(len(group)), str(lost)])

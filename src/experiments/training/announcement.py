@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from experiments.report import summary
 from experiments.runs.result import Result
+from experiments.text import rounded
 from experiments.training.evaluation import without_inputs
 from experiments.training.history import History
 from experiments.training.session import Session
@@ -23,7 +24,7 @@ def announce_data(session: Session, log: logging.Logger) -> None:
 def announce(session: Session, result: Result, history: History, log: logging.Logger) -> list[str]:
     """Print the result table and why the run ended; return all that makes its numbers doubtful."""
     log.info("\n%s\n", summary.metrics_table(result.metrics))
-    best = f"{history.monitor} {result.value:.4f} at step {history.best_step}"
+    best = f"{history.monitor} {rounded(result.value)} at step {history.best_step}"
     log.info("best     %s", best)
     log.info("stopped  %s, after %d steps and %.1f s", result.reason, result.step, result.seconds)
     vain = list(_vain(session, result))
@@ -39,6 +40,6 @@ def _vain(session: Session, result: Result) -> Iterator[str]:
         better = result.value > value if result.higher_is_better else result.value < value
         if not (better or math.isnan(value)):
             yield (
-                f"{result.monitor} {result.value:.4f} is no better than always answering {answer} "
-                f"({value:.4f})."
+                f"{result.monitor} {rounded(result.value)} is no better than always answering "
+                f"{answer} ({rounded(value)})."
             )

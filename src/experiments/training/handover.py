@@ -21,6 +21,7 @@ from experiments.runs import code, provenance
 from experiments.runs.result import FILE, Result, Status
 from experiments.runs.tracker import Tracker
 from experiments.settings import Experiment
+from experiments.text import rounded
 from experiments.training import announcement, landscape, trajectory
 from experiments.training.diagnostics import artifacts
 from experiments.training.evaluation import outputs_of, predict_item
@@ -188,7 +189,7 @@ def _note(result: Result, start: Mapping[str, Any], doubts: Sequence[str]) -> st
     rows = [[name, str(value)] for name, value in start["params"].items() if "." not in name]
     return "\n\n".join(
         [
-            f"**{result.monitor} {result.value:.4f}** — stopped by {result.reason}, "
+            f"**{result.monitor} {rounded(result.value)}** — stopped by {result.reason}, "
             f"{result.step} steps in {result.seconds:.1f} s.",
             *(f"**Beware**: {doubt}" for doubt in doubts),
             summary.metrics_table(result.metrics, markdown=True),

@@ -9,6 +9,7 @@ from experiments.runs.events import Event
 from experiments.runs.result import Result, Status
 from experiments.runs.tracker import Tracker
 from experiments.settings import Experiment
+from experiments.text import rounded
 from experiments.training import judge
 from experiments.training.diagnostics.measurement import WHOLE, Layers
 from experiments.training.history import History
@@ -73,7 +74,7 @@ class Record:
             value = values[name]
             self._check_finite(f"{name} is {value} after step {t}", value, t)
         shown = {"train/loss": self.history.curves["train/loss"][-1][1], **values}
-        numbers = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
+        numbers = "  ".join(f"{name} {rounded(value)}" for name, value in shown.items())
         self._log.info(f"epoch {epoch:<5.4g} step {t:<6}  {numbers}")
         return self.history.judge(t, values)
 
