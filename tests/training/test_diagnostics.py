@@ -238,6 +238,31 @@ def test_measuring_changes_nothing_of_a_run() -> None:
     assert KEY not in plain.state
 
 
+@pytest.mark.usefixtures("own_registry")
+def test_a_model_without_second_derivatives_is_told() -> None:
+    class Attention(torch.nn.Module):
+        def __init__(self, spec: DataSpec) -> None:
+            super().__init__()
+            self.last = torch.nn.Linear(spec.features, spec.outputs)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            items = self.last(inputs)[:, None, None]
+            own = torch.nn.functional.scaled_dot_product_attention(items, items, items)
+            return own[:, 0, 0]
+
+    @register("attention")
+    class Attending(Model):
+        """A network whose attention torch computes at once."""
+
+        def build(self, spec: DataSpec) -> torch.nn.Module:
+            return Attention(spec)
+
+    overrides = [*SMALL, "model=attention", "tracking=none", "diagnostics.every=1"]
+    session = prepare(compose([*overrides, "diagnostics.sharpness=true"]))
+    with pytest.raises(ConfigError, match=r"sharpness=true: no second derivative: .*attention"):
+        trained(session, 1)
+
+
 @pytest.mark.parametrize("model", ["mlp", "large"])
 def test_a_gradient_is_measured_whatever_it_lies_in(model: str) -> None:
     hidden = "[70000]" if model == "large" else "[3]"  # of which each tensor has its own memory

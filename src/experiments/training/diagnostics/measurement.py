@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from experiments.errors import ConfigError
 from experiments.plugin.spec import State
 from experiments.rules import lossscale
 from experiments.rules.evaluations import Evaluations, Examples
@@ -102,9 +103,19 @@ def _noise(session: Session, batch: Sequence[Examples], vector: Tensor) -> Tenso
 
 def _sharpen(session: Session, batch: Sequence[Examples], vector: Tensor, memory: State) -> None:
     evaluations = _evaluations(session, batch, again=True)
-    value, direction = sharpness.largest(
-        lambda along: evaluations.hvp(vector, along), memory["direction"], _PRODUCTS
-    )
+
+    def product(along: Tensor) -> Tensor:
+        try:
+            return evaluations.hvp(vector, along)
+        except RuntimeError as error:
+            if "not implemented" not in str(error):
+                raise
+            told = str(error).splitlines()[0]
+            raise ConfigError(
+                f"diagnostics.sharpness=true: no second derivative: {told}"
+            ) from error
+
+    value, direction = sharpness.largest(product, memory["direction"], _PRODUCTS)
     memory["sharpness"].copy_(value)
     memory["direction"].copy_(direction)
 
