@@ -3,6 +3,7 @@
 All take turns in one process, and with them what torch.optim and a rule's inventors have.
 """
 
+import csv
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Collection, Mapping, Sequence
@@ -18,10 +19,13 @@ from benchmarks.race import CHECKOUT
 from benchmarks.rounds import Times
 from benchmarks.scale import SCALES
 from benchmarks.work import Take
-from experiments import plugins
+from experiments import lookup, plugins
 from experiments.errors import ExperimentError
+from experiments.plugin.rulepart import RulePart
 
 BASE = "sgd"
+WHOLE = f"{BASE}, whole data"  # what rules are compared with that see all of it at each step
+COSTS = ["rule", "time / sgd", "memory / sgd", "state, bytes a parameter"]
 PEERS = {"torch": peers.TORCH, "official": peers.OFFICIAL}
 EXPLANATION = """\
 Work: {work}; threads: {threads}.
@@ -32,7 +36,8 @@ Microseconds are of processor time of one step, from the batch to the updated pa
 that a step needs: parameters, gradients, state, and the most that is taken meanwhile. `/ torch`
 compares with the rule of torch.optim, fused where it has that form, and `/ official` with the
 implementation of the rule's inventors; the batches of both lie in memory. Below 1 this program is
-faster. `sgd+name` is SGD with a transform."""
+faster. `sgd+name` is SGD with a transform. A rule that sees the whole data at each step is compared
+with SGD that does."""
 
 
 @dataclass(slots=True)
@@ -47,6 +52,11 @@ class Field:
     state: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    whole: list[str] = field(default_factory=list)  # rules that see all data at each step
+
+    def base(self, name: str) -> str:
+        """Name what a rule is compared with."""
+        return WHOLE if name in self.whole else BASE
 
 
 def main() -> None:
@@ -60,7 +70,8 @@ def main() -> None:
         entered = Field()
         for name in names:
             print(name, file=sys.stderr)
-            _enter(entered, name, data, [*known[name], *options.settings], options)
+            more = _whole(entered, name, data, options) if _is_full_batch(name) else []
+            _enter(entered, name, data, [*known[name], *options.settings, *more], options)
     if BASE not in entered.takes:
         sys.exit("\n".join(entered.missing))
     times = rounds.run(entered.takes, rounds=options.rounds, turn=options.turn)
@@ -69,6 +80,8 @@ def main() -> None:
     )
     header = ["rule", "microseconds", "/ sgd", "state", "memory / sgd", *(f"/ {p}" for p in PEERS)]
     rows = [_row(name, entered, times) for name in entered.state]
+    if options.costs:
+        _write_costs(options.costs, entered, times)
     parts = [machine.origin(["torch", "schedulefree", "prodigyopt"]), explanation]
     parts += [markdown.table(header, rows), "\n".join(f"- {line}" for line in entered.missing)]
     markdown.publish("\n\n".join(filter(None, parts)), options.write, "rules")
@@ -80,6 +93,21 @@ def _settings() -> dict[str, list[str]]:
     rules = {n: [f"optimizer={n}"] for n in sorted({*plugins("optimizer"), *presets})}
     transforms = sorted(plugins("transform"))
     return rules | {f"{BASE}+{n}": [*rules[BASE], f"transform=[{n}]"] for n in transforms}
+
+
+def _is_full_batch(name: str) -> bool:
+    rule = lookup("optimizer", name) if name in plugins("optimizer") else None
+    return rule is not None and issubclass(rule, RulePart) and rule.full_batch
+
+
+def _whole(entered: Field, name: str, data: Sequence[str], options: Namespace) -> list[str]:
+    """Let SGD with batches of the whole data take part; return the setting that makes these."""
+    items = SCALES[options.size].session(data).batches["train"].size
+    settings = [f"batch_size={items}"]
+    if not entered.whole:
+        _enter(entered, WHOLE, data, [f"optimizer={BASE}", *options.settings, *settings], options)
+    entered.whole += [name, WHOLE]
+    return settings
 
 
 def _enter(
@@ -95,7 +123,8 @@ def _enter(
         entered.missing.append(f"`{name}` is left out: {' '.join(str(error).split())}")
         return
     vector, batch_size = session.params.vector, session.experiment.batch_size
-    entered.work = f"`{scale.model}`, {vector.numel():,} parameters, batches of {batch_size} items"
+    work = f"`{scale.model}`, {vector.numel():,} parameters, batches of {batch_size} items"
+    entered.work = entered.work or work
     state = sum(t.nbytes for memory in session.state.values() for t in memory.values())
     entered.takes[name] = take
     entered.state[name] = state / vector.numel()
@@ -113,16 +142,32 @@ def _enter(
 
 
 def _row(name: str, entered: Field, times: Mapping[str, Times]) -> list[str]:
-    own = times[name].cpu
+    own, base = times[name].cpu, entered.base(name)
     peer = {kind: times.get(f"{name} / {kind}") for kind in PEERS}
     return [
         f"`{name}`",
         markdown.number(median(own) * 1e6),
-        markdown.spread(rounds.ratios(own, times[BASE].cpu)),
+        markdown.spread(rounds.ratios(own, times[base].cpu)),
         f"{entered.state[name]:.1f}",
-        markdown.number(entered.memory[name] / entered.memory[BASE]),
+        markdown.number(entered.memory[name] / entered.memory[base]),
         *(markdown.spread(rounds.ratios(own, p.cpu)) if p else "" for p in peer.values()),
     ]
+
+
+def _write_costs(path: Path, entered: Field, times: Mapping[str, Times]) -> None:
+    """Write time and memory beside those of SGD, and the state, in the place of earlier rows."""
+    known: dict[str, list[str]] = {}
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            known = {row[0]: row for row in list(csv.reader(file))[1:]}
+    for name, state in entered.state.items():
+        base = entered.base(name)
+        time = median(rounds.ratios(times[name].cpu, times[base].cpu))
+        memory = entered.memory[name] / entered.memory[base]
+        known[name] = [name, f"{time:.3g}", f"{memory:.3g}", f"{state:.3g}"]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = [known[name] for name in sorted(known) if name != WHOLE]
+        csv.writer(file, lineterminator="\n").writerows([COSTS, *rows])
 
 
 def _options(known: Collection[str]) -> Namespace:
@@ -134,6 +179,7 @@ def _options(known: Collection[str]) -> Namespace:
     add("--rounds", type=count, default=25)
     add("--turn", type=float, default=0.05, help="seconds of a turn, of at least one step")
     add("--threads", type=count, default=1)
+    add("--costs", type=Path, metavar="FILE", help="a CSV file that gets a row a rule")
     add("--write", type=Path, metavar="FILE", help="put the table between its rules marks")
     return parser.parse_args()
 

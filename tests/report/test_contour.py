@@ -68,7 +68,7 @@ def test_any_path_has_a_picture(tmp_path: Path, path: Tensor) -> None:
     assert (tmp_path / "path.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("factor", [0.0, 1e300, math.inf, math.nan])
+@pytest.mark.parametrize("factor", [0.0, 1e300, math.nan])
 def test_any_values_have_a_picture(tmp_path: Path, factor: float) -> None:
     panels = [Panel(contour=bowl(factor), paths={"sgd": spiral(20, 0.9)}, title=str(factor))] * 2
     contours(tmp_path / "path.png", panels, title="Path", small=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 import scenes
 import torch
 from composed import ROOT, compose
@@ -114,3 +115,16 @@ def test_a_contour_leaves_out_where_a_run_diverges_to() -> None:
     contour = landscape.contour(own, [path])
     assert contour.xs.abs().max() < 10
     assert contour.values.isfinite().all()
+
+
+def test_the_loss_of_a_model_that_decides_on_values_is_computed_point_by_point(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own, points = session(), torch.rand(5, 2)
+    wanted = landscape.losses(own, points)
+
+    def refusing(*_: object, **__: object) -> None:
+        raise RuntimeError("vmap: it looks like you are calling .item() on a Tensor")
+
+    monkeypatch.setattr(landscape, "vmap", refusing)
+    torch.testing.assert_close(landscape.losses(own, points), wanted)

@@ -93,7 +93,8 @@ def _key(axes: "Axes", keys: dict[str, Any], width: float, *, marks: bool) -> No
     keys |= {name: _mark(axes, name, nowhere) for name in _MARKS if name in known}
     columns = max(1, min(4, int(13 * width) // (6 + max(map(len, keys)))))
     below: Any = {"loc": "upper left", "bbox_to_anchor": (0, -0.12 if marks else -0.02)}
-    axes.legend(keys.values(), keys.keys(), ncols=columns, fontsize=9, **below)
+    size = 9 if marks else 7.5  # points
+    axes.legend(keys.values(), keys.keys(), ncols=columns, fontsize=size, **below)
 
 
 def _heights(axes: "Axes", contour: Contour, *, small: bool) -> None:
