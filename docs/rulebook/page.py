@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from oracles import core, modern, research, transforms
+from oracles.case import Case
 
 from experiments import lookup, plugins
 from experiments.plugin import registry
@@ -28,6 +29,7 @@ HOLDERS = ("route",)  # whose rules take the steps: they have no cost and no pic
 _OF_RULES = [*core.CASES, *modern.CASES, *research.CASES]
 _OF_TRANSFORMS = transforms.CASES
 _COST_OF = {"muon": "muon_adamw"}  # which gives what is no matrix to another rule
+_MARKUP = re.compile(r"[*<>\[\]|]|\b_|_\b|^[-+#=]", re.MULTILINE)
 _SIGNS = {"above": ">", "at_least": "≥", "below": "<", "at_most": "≤"}
 _SCALES = {"log": "log", "linear": "linear", "complement": "log of 1 − it"}
 
@@ -152,25 +154,37 @@ def _facts(kind: str, name: str, plugin: type[RulePart], costs: Costs) -> Iterat
 
 
 def _oracles(kind: str, name: str) -> Iterator[str]:
-    """Say what a part is compared with, and how near it comes."""
+    """Say what a part is compared with, in which form, and how near it comes."""
     cases = [c for c in _OF_RULES if c.rule == name] if kind == "optimizer" else []
     cases = cases or [c for c in _OF_TRANSFORMS if name in c.transforms and kind == "transform"]
-    found: dict[float, dict[str, None]] = {}
+    found: dict[float, dict[str, dict[str, None]]] = {}
     for case in cases:
         own = case.fields if kind == "optimizer" else case.transforms[name]
-        found.setdefault(case.tolerance, {})[_oracle(case.against, own)] = None
-    told = (f"{', '.join(names)} (within {limit:g})" for limit, names in sorted(found.items()))
-    if cases:
-        yield f"Equal in float64 to {'; '.join(told)}."
+        form = _form(lookup(kind, name), own)
+        found.setdefault(case.tolerance, {}).setdefault(form, {})[_against(case)] = None
+    for limit, forms in sorted(found.items()):
+        told = "; ".join(form + ", ".join(forms[form]) for form in sorted(forms, key=len))
+        yield f"Equal in float64, within {limit:g}: {told}."
+    test = Path("tests") / "plugins" / f"test_{name}.py"
+    if not cases and (ROOT / test).exists():
+        yield f"Compared by [{test.as_posix()}](../{test.as_posix()})"
 
 
-def _oracle(against: str, fields: Mapping[str, Any]) -> str:
-    """Name what is compared with, and the form that is equal to it."""
-    own = fields.items()
-    forms = [f"`{name}={_shown(x).strip('`')}`" for name, x in own if isinstance(x, (bool, Enum))]
-    library = "." in against and " " not in against
-    told = f"`{against}`" if library else against.replace("NumPy", "NumPy of the equation")
-    return f"{told} with {' '.join(forms)}" if forms else told
+def _form(plugin: type, fields: Mapping[str, Any]) -> str:
+    """Name the fields that make another form of a rule than its own."""
+    defaults = {field.name: _default(field) for field in dataclasses.fields(plugin)}
+    forms = [
+        f"`{name}={_shown(value).strip('`')}`"
+        for name, value in fields.items()
+        if isinstance(value, (bool, Enum)) and value != defaults[name]
+    ]
+    return f"with {' '.join(forms)} " if forms else ""
+
+
+def _against(case: Case) -> str:
+    name = case.against
+    is_library = "." in name and " " not in name
+    return f"`{name}`" if is_library else name.replace("NumPy", "NumPy of the equation")
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
@@ -181,7 +195,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
 def _escaped(paragraph: str) -> str:
     """Return text whose characters mean nothing to Markdown, but for code between backticks."""
     parts = paragraph.split("`")
-    parts[::2] = [re.sub(r"([*<>\[\]|]|\b_|_\b)", r"\\\1", part) for part in parts[::2]]
+    parts[::2] = [_MARKUP.sub(r"\\\g<0>", part) for part in parts[::2]]
     return "`".join(parts)
 
 
