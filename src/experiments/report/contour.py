@@ -91,7 +91,7 @@ def _key(axes: "Axes", keys: dict[str, Any], width: float, *, marks: bool) -> No
     known = {mark.get_label() for mark in axes.lines} if marks else set()
     nowhere = (math.nan, math.nan)
     keys |= {name: _mark(axes, name, nowhere) for name in _MARKS if name in known}
-    columns = max(1, min(4, int(13 * width) // (6 + max(map(len, keys)))))
+    columns = max(1, min(4, int(10 * width) // (6 + max(map(len, keys)))))
     below: Any = {"loc": "upper left", "bbox_to_anchor": (0, -0.12 if marks else -0.02)}
     size = 9 if marks else 7.5  # points
     axes.legend(keys.values(), keys.keys(), ncols=columns, fontsize=size, **below)
