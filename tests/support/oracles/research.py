@@ -239,6 +239,7 @@ SOPHIA = {"lr": 0.05, "beta1": 0.8, "beta2": 0.7, "gamma": 1.5, "eps": 1e-3, "ev
 KRON = {"lr": 0.05, "momentum": 0.8}
 CASES = [
     Case("soap", "NumPy", paper(soap), SOAP),
+    # No library has the paper's Shampoo: others average, or borrow another rule's step length.
     Case("shampoo", "NumPy", paper(shampoo(9)), SHAMPOO, single=3e-5),
     Case("shampoo", "NumPy", paper(shampoo(5)), SHAMPOO | {"largest": 5}, single=3e-5),
     Case("dog", "NumPy", paper(dog, whole=True), DOG),
@@ -261,6 +262,7 @@ CASES = [
         POLYAK | {"c": 1.0},
     ),
     Case("momo", "NumPy", paper(momo, whole=True), MOMO | {"weight_decay": 0.3}),
+    # Without decay: optax divides by 1 + lr λ before the step, paper and authors after it.
     Case("momo", "optax", optax_path(lambda o: o.contrib.momo(0.4, 0.8, -40.0)), MOMO),
     Case("armijo", "NumPy", paper(armijo, whole=True), ARMIJO),
     Case("armijo", "optax", optax_path(backtracking), ARMIJO),
