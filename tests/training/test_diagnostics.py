@@ -320,11 +320,15 @@ def test_steps_that_were_lost_count_as_they_were_taken_again() -> None:
     assert found == {2: 1.0, 4: 2.0, 8: 2.0}
 
 
+def test_an_interval_that_never_comes_is_told() -> None:
+    session = prepare(compose([*SMALL, "tracking=none", "diagnostics.every=99"]))
+    assert session.doubts == ["diagnostics.every=99 measures nothing in a run of 60 steps."]
+
+
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
         (["diagnostics.sharpness=true"], "nothing is measured without diagnostics.every"),
-        (["diagnostics.every=99"], "diagnostics.every=99: the run has 60 steps"),
         (
             ["diagnostics.every=1", "diagnostics.noise_scale=true", "batch_size=1", "max_steps=9"],
             "two halves of a batch",

@@ -122,7 +122,7 @@ def check_batches(experiment: Experiment, items: int) -> None:
 
 
 def too_late(experiment: Experiment, total_steps: int) -> Iterator[str]:
-    """Yield which steps that a part of the rule waits for never come in a run of so many."""
+    """Yield which steps that a setting waits for never come in a run of so many."""
     transforms = {f"transform.{name}": own for name, own in experiment.transform.items()}
     for key, part in {"optimizer": experiment.optimizer, **transforms}.items():
         for field in fields(part):
@@ -132,17 +132,18 @@ def too_late(experiment: Experiment, total_steps: int) -> Iterator[str]:
                     f"{key}.{field.name}={first} does nothing in a run of {total_steps} steps; "
                     f"give at most {total_steps}."
                 )
+    every = experiment.diagnostics.every
+    if every is not None and every > total_steps:
+        yield f"diagnostics.every={every} measures nothing in a run of {total_steps} steps."
 
 
-def check_diagnostics(experiment: Experiment, total_steps: int) -> None:
-    """Raise ConfigError where diagnostics are asked for that cannot be, or never come."""
+def check_diagnostics(experiment: Experiment) -> None:
+    """Raise ConfigError where diagnostics are asked for that cannot be."""
     settings, seen = experiment.diagnostics, experiment.batch_size * experiment.accumulate
     more = [name for name in ("noise_scale", "sharpness") if getattr(settings, name)]
     wrong = ""
     if settings.every is None and more:
         wrong = f"{more[0]}=true: nothing is measured without diagnostics.every; give it a number"
-    elif settings.every is not None and settings.every > total_steps:
-        wrong = f"every={settings.every}: the run has {total_steps} steps; give at most that many"
     elif more and experiment.device.precision is Precision.fp16:
         wrong = (
             f"{more[0]}=true looks again at a batch, which device.precision=fp16 forbids; use bf16"

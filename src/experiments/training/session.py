@@ -115,7 +115,7 @@ def prepare(experiment: Experiment) -> Session:
     )
     steps = _counted(experiment, train)
     contract.check_schedules(experiment, **steps)
-    compatibility.check_diagnostics(experiment, steps["total_steps"])
+    compatibility.check_diagnostics(experiment)
     if steps["total_steps"] >= steps["steps_per_epoch"] or experiment.batch_size == 1:
         check_last_batch(experiment, model, params, train)
     rule = rule_for([experiment], params, **steps)
