@@ -7,10 +7,10 @@ from experiments import Dataset, DataSpec, Splits, Task, number, register
 
 @register("noise")
 class Noise(Dataset):
-    """Random vectors that a function of parameters adds to its gradient; without `std` zeros.
+    """Random vectors that a function of parameters adds to its gradient.
 
     The train items are normal and their mean is 0, so that the mean loss of an epoch is the
-    function itself. The val and test splits are the function without noise: one item of zeros.
+    function itself; without `std` there is one, of zeros. The val and test splits are the function without noise: one item of zeros.
     """
 
     dimension: int = number(2, at_least=1)
@@ -25,7 +25,8 @@ class Noise(Dataset):
 
     def load(self) -> Splits:
         draw = torch.Generator().manual_seed(self.seed)
-        drawn = torch.randn(self.items, self.dimension, generator=draw, dtype=torch.double)
+        count = self.items if self.std else 1
+        drawn = torch.randn(count, self.dimension, generator=draw, dtype=torch.double)
         train = self.std * (drawn - drawn.mean(0))
         exact = self._items(torch.zeros(1, self.dimension, dtype=torch.double))
         return Splits(
