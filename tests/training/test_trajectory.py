@@ -10,6 +10,7 @@ from composed import ROOT, compose
 from torch import Tensor
 
 import experiments
+from experiments.errors import DivergedError
 from experiments.runs.journal import Journal
 from experiments.runs.provenance import Identity
 from experiments.runs.result import Result
@@ -92,6 +93,12 @@ def test_a_run_has_a_picture_of_its_path_and_a_table(tmp_path: Path) -> None:
     assert header == "step,weights,bias"
     rows = torch.tensor([[float(cell) for cell in line.split(",")] for line in lines])
     assert rows.double().equal(path_of(done.folder).float().double())
+
+
+def test_a_run_that_diverged_has_a_picture_too(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError):
+        scenes.train(tmp_path / "run", [*PLANE, "optimizer.lr=1e9", "tracking.figures=true"])
+    assert (tmp_path / "run" / "figures" / "path.png").stat().st_size > 10_000
 
 
 def test_the_contour_is_of_the_loss_on_the_train_split() -> None:

@@ -22,7 +22,7 @@ from experiments.runs.result import FILE, Result, Status
 from experiments.runs.tracker import Tracker
 from experiments.settings import Experiment
 from experiments.text import rounded
-from experiments.training import announcement, landscape, trajectory
+from experiments.training import announcement, landscape
 from experiments.training.diagnostics import artifacts
 from experiments.training.evaluation import outputs_of, predict_item
 from experiments.training.history import History
@@ -93,8 +93,9 @@ def hand_over(
     tracker.add("tags", values={"mlflow.note.content": _note(result, start, doubts)})
     artifacts.leave(tracker, session.experiment, alone=alone)
     if alone if settings.figures is None else settings.figures:
-        for name in _draw(session, history, tracker.folder):
+        for name in _draw(session, history, tracker.folder / "figures"):
             tracker.artifact(f"figures/{name}", "figures")
+    landscape.draw(tracker, session, alone=alone)
 
 
 def record_failure(tracker: Tracker, error: Exception, own: Experiment, *, alone: bool) -> None:
@@ -140,14 +141,11 @@ def _tensors(session: Session) -> str:
     return tensor_table(named)
 
 
-def _draw(session: Session, history: History, run: Path) -> Iterator[str]:
-    """Draw figures into the folder of a run's, and yield their names."""
+def _draw(session: Session, history: History, folder: Path) -> Iterator[str]:
+    """Draw a run's figures into a folder, and yield their names."""
     spec, model, params = session.splits.spec, session.model, session.params.tensors
-    folder = run / "figures"
     folder.mkdir(exist_ok=True)
     yield from summary.curves(folder, history.curves)
-    if trajectory.is_plane(session.params):
-        yield from landscape.path(folder, session, trajectory.path_of(run))
     if spec.task is not Task.objective:  # whose outputs predict nothing
         outputs, targets = outputs_of(model, params, session.batches["test"])
         yield from summary.predictions(folder, outputs, targets, spec)

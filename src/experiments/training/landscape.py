@@ -10,7 +10,9 @@ from torch.func import vmap
 from experiments.plugin import registry
 from experiments.plugin.spec import Parameter
 from experiments.report.contour import Contour, Panel, contours
+from experiments.runs.tracker import Tracker
 from experiments.training.session import Session
+from experiments.training.trajectory import is_plane, path_of
 
 _ITEMS = 2048  # of the train split, that the loss is computed on
 _AT_ONCE = 2**20  # items of all points together
@@ -21,8 +23,22 @@ _MARGIN = 0.2  # of the box around what it is to hold
 Box = tuple[float, float, float, float]
 
 
-def path(folder: Path, session: Session, rows: Tensor) -> Iterator[str]:
-    """Draw a run's path and write its rows [N, 3] as a table, and yield the files' names."""
+def draw(tracker: Tracker, session: Session, *, alone: bool) -> None:
+    """Draw the path of two parameters where figures are wanted, and leave a table of it.
+
+    `alone` is a run of no sweep.
+    """
+    wanted, run = session.experiment.tracking.figures, tracker.folder
+    if run is None or not is_plane(session.params) or not (alone if wanted is None else wanted):
+        return
+    folder = run / "figures"
+    folder.mkdir(exist_ok=True)
+    for name in _drawn(folder, session, path_of(run)):
+        tracker.artifact(f"figures/{name}", "figures")
+
+
+def _drawn(folder: Path, session: Session, rows: Tensor) -> Iterator[str]:
+    """Draw rows [N, 3] of a step and its point, write them, and yield the files' names."""
     name, points = registry.name_of(type(session.experiment.optimizer)), rows[:, 1:]
     panel = Panel(contour=contour(session, [points]), paths={name: points})
     contours(folder / "path.png", [panel], title=f"Path of {name}: {len(points) - 1:,} steps")

@@ -19,7 +19,7 @@ from experiments.runs.provenance import Identity
 from experiments.runs.result import Result
 from experiments.runs.tracker import Tracker
 from experiments.settings import Experiment
-from experiments.training import announcement, discontinuity, divergence, handover, lanes
+from experiments.training import announcement, discontinuity, divergence, handover, landscape, lanes
 from experiments.training.group import Ended, Lane
 from experiments.training.record import Record
 from experiments.training.restart import restart
@@ -188,6 +188,8 @@ class _Execution:
             except Exception as error:
                 outcome = error
         if isinstance(outcome, Exception):
+            with suppress(Exception):  # it must not hide why the run ended
+                landscape.draw(run.tracker, ended.session, alone=run.identity.parent_id is None)
             return self._failed(run, self._located(run, ended, outcome))
         self._let_go(run)
         return outcome
