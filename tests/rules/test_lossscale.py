@@ -173,6 +173,16 @@ def last_step(*, scaled: bool, size: float) -> tuple[Tensor, Memory]:
     return step.norms()[0], step.state
 
 
+def test_the_gradient_that_is_looked_at_is_not_scaled() -> None:
+    network = Network({"weights": torch.zeros(4, 1, requires_grad=True)}, affine)
+    over = Params([network], CPU, torch.float32)
+    made = rule(over, "sgd", scaled=True)
+    batches = [[(torch.ones(1, 4), torch.zeros(1))]] * 2
+    model, memory = Forward([network], over), made.init(over.vector)
+    for step in descend(model, lambda y, _: y.mean(), made, over, memory, batches):
+        torch.testing.assert_close(step.norms()[1], torch.tensor(2.0))
+
+
 def affine(tensors: dict[str, Tensor], inputs: Tensor) -> Tensor:
     return inputs @ tensors["weights"]
 

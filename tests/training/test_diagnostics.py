@@ -310,6 +310,15 @@ def test_a_run_that_diverges_leaves_a_table_and_a_figure(tmp_path: Path) -> None
     assert (folder / "figures" / "diagnostics.png").stat().st_size > 10_000
 
 
+def test_a_run_that_goes_on_may_be_measured_from_then_on(tmp_path: Path) -> None:
+    settings = ["tracking.figures=false", "tracking.model=false"]
+    first = run(tmp_path, "epochs=2", *settings)
+    assert first.folder is not None
+    again = [f"resume={first.folder}", "resume_changed=true", f"output={tmp_path}"]
+    done = script.run(*again, "epochs=4", "diagnostics.every=2", *ALL, root=ROOT)
+    assert list(done.series["diagnostics/sharpness"].dropna().index) == [6, 8]
+
+
 def test_steps_that_were_lost_count_as_they_were_taken_again() -> None:
     def event(kind: str, step: int, value: float = 0.0) -> dict[str, object]:
         return {"event": kind, "step": step, "layers": {WHOLE: {"norm/update": value}}}

@@ -12,6 +12,7 @@ from experiments.plugin.description import describe, describe_spec
 from experiments.plugin.spec import Tensors
 from experiments.runs.checkpoints import Content
 from experiments.training import lanes
+from experiments.training.diagnostics import memory as diagnostics
 from experiments.training.loop import Step
 from experiments.training.session import Session
 
@@ -136,10 +137,13 @@ def _brought_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) 
         params.vector.copy_(params.layout.join(leaves))
         for name, buffer in session.model.buffers.items():
             buffer.copy_(placed(buffer, trained[f"buffers/{name}"]))
+        kept = tensorfile.below("state", tensors)
         state = {
-            owner: {name: placed(v, tensors[f"state/{owner}/{name}"]) for name, v in memory.items()}
+            owner: {name: placed(v, kept[f"{owner}/{name}"]) for name, v in memory.items()}
             for owner, memory in session.state.items()
+            if owner != diagnostics.KEY or any(name.startswith(f"{owner}/") for name in kept)
         }
+        state = session.state | state  # diagnostics may be asked for only now
         losses = tensors["losses"].to(params.vector)
         norms = tensors["norm"].to(params.vector), tensors["norm_gradient"].to(params.vector)
         step = Step(facts["step"], losses, lambda: norms, state)

@@ -50,9 +50,9 @@ def readings(session: Session, step: Step) -> list[Layers]:
 
     Nothing where it was not time to.
     """
-    if not session.is_measured(step.t):
+    axis, memory = session.axis, step.state.get(KEY, {})
+    if "t" not in memory or (memory["t"] != step.t).any():
         return []
-    axis, memory = session.axis, step.state[KEY]
     tensors = [WHOLE, *(place.name for place in session.params.layout.places)]
     own = names(session.experiment)
     runs: list[Layers] = [
@@ -86,10 +86,10 @@ def _measure(session: Session, step: Step, memory: State, before: _Before) -> No
             scale = memory["means"][..., :1] / memory["means"][..., 1:]
             found = torch.cat([found, now, scale], -1)
         if "direction" in memory:
-            first = step.t == session.experiment.diagnostics.every
-            for _ in range(_ROUNDS if first else 1):
+            for _ in range(1 if memory["t"].any() else _ROUNDS):
                 _sharpen(session, step.batch, before.vector, memory)
     memory["layers"].copy_(found)
+    memory["t"].fill_(step.t)
 
 
 def _noise(session: Session, batch: Sequence[Examples], vector: Tensor) -> Tensor:

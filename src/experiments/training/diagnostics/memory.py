@@ -17,8 +17,8 @@ KEY = "diagnostics"
 def initial(experiments: Sequence[Experiment], rule: Rule, params: Params) -> Memory:
     """Return the memory of a rule before the first step, with that of diagnostics, if there are.
 
-    `gradient` is that of the step before one that is measured, `layers` what was measured last,
-    `means` are those of the noise scale, `direction` is the sharpest.
+    `gradient` is that of the step before one that is measured, `layers` what was measured last, at
+    step `t` (0: nothing yet), `means` are those of the noise scale, `direction` is the sharpest.
     """
     memory, settings = rule.init(params.vector), experiments[0].diagnostics
     if settings.every is None:
@@ -27,6 +27,7 @@ def initial(experiments: Sequence[Experiment], rule: Rule, params: Params) -> Me
     rows = (*vector.shape[:-1], len(params.layout.places) + 1)
     own = {"gradient": torch.zeros_like(vector)}
     own["layers"] = vector.new_zeros(*rows, len(names(experiments[0])))
+    own["t"] = torch.zeros(vector.shape[:-1], dtype=torch.int64, device=vector.device)
     if settings.noise_scale:
         own["means"] = vector.new_zeros(*rows, 2)
     if settings.sharpness:
