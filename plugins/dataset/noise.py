@@ -10,7 +10,8 @@ class Noise(Dataset):
     """Random vectors that a function of parameters adds to its gradient.
 
     The train items are normal and their mean is 0, so that the mean loss of an epoch is the
-    function itself; without `std` there is one, of zeros. The val and test splits are the function without noise: one item of zeros.
+    function itself; without `std` there is one, of zeros. The val and test splits are the function
+    without noise: one item of zeros.
     """
 
     dimension: int = number(2, at_least=1)
