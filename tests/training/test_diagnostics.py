@@ -317,6 +317,9 @@ def test_a_run_that_goes_on_may_be_measured_from_then_on(tmp_path: Path) -> None
     again = [f"resume={first.folder}", "resume_changed=true", f"output={tmp_path}"]
     done = script.run(*again, "epochs=4", "diagnostics.every=2", *ALL, root=ROOT)
     assert list(done.series["diagnostics/sharpness"].dropna().index) == [6, 8]
+    fewer = ["diagnostics.every=2", "diagnostics.sharpness=true"]
+    done = script.run(*again, "epochs=5", *fewer, root=ROOT)
+    assert done.series["diagnostics/sharpness"].dropna().index[-1] == 10
 
 
 def test_steps_that_were_lost_count_as_they_were_taken_again() -> None:

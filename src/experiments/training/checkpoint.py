@@ -9,7 +9,7 @@ from torch import Tensor
 from experiments import tensorfile
 from experiments.errors import DataError
 from experiments.plugin.description import describe, describe_spec
-from experiments.plugin.spec import Tensors
+from experiments.plugin.spec import State, Tensors
 from experiments.runs.checkpoints import Content
 from experiments.training import lanes
 from experiments.training.diagnostics import memory as diagnostics
@@ -137,13 +137,12 @@ def _brought_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) 
         params.vector.copy_(params.layout.join(leaves))
         for name, buffer in session.model.buffers.items():
             buffer.copy_(placed(buffer, trained[f"buffers/{name}"]))
-        kept = tensorfile.below("state", tensors)
         state = {
-            owner: {name: placed(v, kept[f"{owner}/{name}"]) for name, v in memory.items()}
+            owner: {name: placed(v, tensors[f"state/{owner}/{name}"]) for name, v in memory.items()}
             for owner, memory in session.state.items()
-            if owner != diagnostics.KEY or any(name.startswith(f"{owner}/") for name in kept)
+            if not _is_new(owner, memory, tensors)
         }
-        state = session.state | state  # diagnostics may be asked for only now
+        state = session.state | state
         losses = tensors["losses"].to(params.vector)
         norms = tensors["norm"].to(params.vector), tensors["norm_gradient"].to(params.vector)
         step = Step(facts["step"], losses, lambda: norms, state)
@@ -157,3 +156,10 @@ def _brought_back(session: Session, tensors: Tensors, facts: Mapping[str, Any]) 
     except (KeyError, ValueError, RuntimeError) as error:
         raise DataError(f"The checkpoint of step {facts['step']} does not fit: {error}.") from error
     return Point(step, [losses], best, facts["seconds"])
+
+
+def _is_new(owner: str, memory: State, tensors: Tensors) -> bool:
+    """Say whether diagnostics are asked for only now, or are others than the checkpoint's."""
+    kept = tensorfile.below(f"state/{owner}", tensors)
+    same = all(name in kept and kept[name].shape == own.shape for name, own in memory.items())
+    return owner == diagnostics.KEY and not same
