@@ -14,7 +14,7 @@ class Armijo(Optimizer):
     Where none of `tries` is, there is no step. The first η is lr, the largest. Numbers by default
     are those of optax, whose rate is 0 for ever once a search fails; the authors have c = 0.1, and
     grow by a factor of 2 an epoch. Each try costs a forward pass, mostly it is one or two, which
-    `cost/gradient_evaluations` does not count. Transforms that change the gradient do not fit: the
+    `cost/loss_evaluations` counts. Transforms that change the gradient do not fit: the
     search looks at the loss itself.
     """
 

@@ -132,7 +132,7 @@ def test_adahessian_without_averages_is_newtons_on_a_diagonal_quadratic() -> Non
     rule, params = of("adahessian", start, lr=1.0, beta1=0.0, beta2=0.0, eps=1e-30)
     path, memory = descend(rule, params, lambda x: (curvatures * x * x).sum() / 2, 1)
     torch.testing.assert_close(path[1], torch.zeros_like(start), rtol=0, atol=1e-15)
-    assert memory["cost"]["gradients"] == 2
+    assert memory["cost"]["gradient"] == 2
 
 
 @pytest.mark.parametrize("name", ["polyak", "momo"])
@@ -150,7 +150,7 @@ def test_armijo_descends_at_every_step_and_grows_again() -> None:
     losses = path.square().sum(1)
     assert (losses.diff() < 0).all()
     assert 0.02 < memory["optimizer"]["rate"] < 0.04  # at most 2/50
-    assert memory["cost"]["gradients"] == 0
+    assert memory["cost"]["gradient"] == 0
 
 
 def test_armijo_stays_where_nothing_is_lower_and_keeps_its_rate() -> None:
@@ -158,3 +158,4 @@ def test_armijo_stays_where_nothing_is_lower_and_keeps_its_rate() -> None:
     path, memory = descend(rule, params, lambda x: x.sum() + 1e9 * x.abs().sum(), 5)
     assert path.eq(0).all()
     assert memory["optimizer"]["rate"] == 4
+    assert memory["cost"]["loss"] == 3 * 5

@@ -41,7 +41,7 @@ def ours(loss: Loss, start: Tensor, steps: int, **fields: Any) -> tuple[Tensor, 
     path, memory = descend(
         rule_of(params, given("optimizer", "lbfgs", **fields)), params, loss, steps
     )
-    return path, int(memory["cost"]["gradients"])
+    return path, int(memory["cost"]["gradient"])
 
 
 def theirs(loss: Loss, start: Tensor, steps: int, history: int = 10) -> Tensor:

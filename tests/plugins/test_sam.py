@@ -25,7 +25,7 @@ def ours(loss: Loss, rho: float, dtype: torch.dtype = torch.float64, lr: float =
     momentum = given("optimizer", "momentum", lr=lr)
     rule = rule_of(params, momentum, {"sam": given("transform", "sam", rho=rho)})
     path, memory = descend(rule, params, loss, STEPS)
-    assert memory["cost"]["gradients"] == STEPS
+    assert memory["cost"]["gradient"] == STEPS
     return path
 
 

@@ -32,7 +32,7 @@ def ours(dtype: torch.dtype = torch.float64, **fields: float) -> tuple[Tensor, i
 
     with patch.object(Again, "noise", noise):
         path, memory = descend(rule, params, loss, STEPS)
-    return path, int(memory["cost"]["gradients"])
+    return path, int(memory["cost"]["gradient"])
 
 
 def transcribed(

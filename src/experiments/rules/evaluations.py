@@ -45,21 +45,22 @@ class Evaluations:
         self._items = sum(targets.numel() for _, targets in parts)
         self._device = params.vector.device
         self._random = self._state() if again else None
-        self.gradients = 0  # that were computed, beside that of the step
+        self.counts = {"gradient": 0, "loss": 0}  # of what was computed beside the step's own
 
     def loss(self, vector: Tensor) -> Tensor:
         """Return the losses at other parameters."""
+        self.counts["loss"] += 1
         return self._in_lanes(self._losses, vector)[0]
 
     def loss_and_gradient(self, vector: Tensor) -> tuple[Tensor, Tensor]:
         """Return the losses and their gradients at other parameters."""
-        self.gradients += 1
+        self.counts["gradient"] += 1
         loss, gradient = self._in_lanes(self._losses_and_gradients, vector)
         return loss, gradient
 
     def hvp(self, vector: Tensor, direction: Tensor) -> Tensor:
         """Return the products of the Hessians at some parameters with vectors."""
-        self.gradients += 2
+        self.counts["gradient"] += 2
         return self._in_lanes(self._products, vector, direction)[0]
 
     def _in_lanes(self, function: Callable[..., Any], *vectors: Tensor) -> tuple[Tensor, ...]:

@@ -87,7 +87,8 @@ class Rule:
         if self._scaled:
             memory[lossscale.KEY] = lossscale.init(vector)
         if self._keys:
-            memory[COST] = {"gradients": torch.zeros(vector.shape[:-1], dtype=torch.int64)}
+            zero = torch.zeros(vector.shape[:-1], dtype=torch.int64)
+            memory[COST] = {"gradient": zero, "loss": zero.clone()}
         return memory
 
     def weighted(self, loss: Tensor, share: float, state: Memory) -> Tensor:
@@ -149,7 +150,8 @@ class Rule:
         """Return a memory with the evaluations that a step has taken beside its own."""
         if evaluations is None:
             return memory
-        return memory | {COST: {"gradients": memory[COST]["gradients"] + evaluations.gradients}}
+        counts = evaluations.counts
+        return memory | {COST: {name: own + counts[name] for name, own in memory[COST].items()}}
 
     def _values(self, scheduled: Tensors) -> dict[str, Tensors]:
         return self.numbers | {OPTIMIZER: self.numbers[OPTIMIZER] | scheduled}

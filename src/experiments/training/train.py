@@ -146,8 +146,9 @@ class Training:
         for name, norm in zip(("norm/update", "norm/gradient"), step.norms(), strict=True):
             numbers[name] = axis.values(norm)
         numbers["norm/params"] = axis.values(self._session.params.vector.norm(dim=-1))
-        if (extra := step.state.get(COST)) is not None:
-            numbers["cost/gradient_evaluations"] = axis.values(step.t + extra["gradients"])
+        for name, extra in step.state.get(COST, {}).items():  # each step has a gradient of its own
+            own = step.t + extra if name == "gradient" else extra
+            numbers[f"cost/{name}_evaluations"] = axis.values(own)
         self._progress.tell(step.t, [row[-1] for row in rows])
         measured = measurement.readings(self._session, step)
 
