@@ -1,5 +1,6 @@
 """A matrix for each dimension of a parameter, as Kronecker-factored rules have them."""
 
+import torch
 from torch import Tensor
 
 from experiments import State
@@ -26,6 +27,14 @@ def gram(tensor: Tensor, mode: int) -> Tensor:
     """Return the products of the slices of one dimension with each other: G Gᵀ for the first."""
     own = rows(tensor, mode)
     return own @ own.mT
+
+
+def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the eigenvalues and vectors of a symmetric matrix, NaN of one that is not finite."""
+    finite = matrix.isfinite().all()
+    one = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+    values, vectors = torch.linalg.eigh(torch.where(finite, matrix, one))
+    return torch.where(finite, values, torch.nan), vectors
 
 
 def times(tensor: Tensor, modes: Modes) -> Tensor:

@@ -17,7 +17,7 @@ class Adadelta(Optimizer):
 
     lr: float = number(1.0, at_least=0, space=log_range(1e-2, 10, "around the paper's 1"))
     decay: float = number(0.9, at_least=0, below=1, space=_spaces.BETA2)
-    eps: float = number(1e-6, at_least=0, space=log_range(1e-8, 1e-2, "Zeiler, 2012"))
+    eps: float = number(1e-6, above=0, space=log_range(1e-8, 1e-2, "Zeiler, 2012"))
 
     def init(self, param: Tensor) -> State:
         return {"v": torch.zeros_like(param), "u": torch.zeros_like(param)}

@@ -2,7 +2,6 @@ import torch
 from torch import Tensor
 
 from experiments import Optimizer, Scope, State, ema, log_range, number, register
-from plugins.optimizer import _spaces
 
 
 @register("adafactor")
@@ -29,7 +28,7 @@ class Adafactor(Optimizer):
     eps2: float = number(1e-3, at_least=0)
     clip: float = number(1.0, above=0)  # d
     floor: bool = False
-    weight_decay: float = number(0.0, at_least=0, space=_spaces.WEIGHT_DECAY)
+    weight_decay: float = number(0.0, at_least=0, space=log_range(1e-4, 1e-2))
 
     def init(self, param: Tensor) -> State:
         if param.dim() < 2:

@@ -11,11 +11,11 @@ class Armijo(Optimizer):
     Δ = η g, where η is the first of min(1.5 η, lr), shrunk by 0.8 again and again, at which
     f(θ − η g) ≤ f(θ) − c η ‖g‖², f being the loss of the batch.
 
-    Where none of `tries` is, there is no step. The first η is lr, the largest. Numbers by default
-    are those of optax, whose rate is 0 for ever once a search fails; the authors have c = 0.1, and
-    grow by a factor of 2 an epoch. Each try costs a forward pass, mostly it is one or two, which
-    `cost/loss_evaluations` counts. Transforms that change the gradient do not fit: the
-    search looks at the loss itself.
+    Where none of `tries` is, there is no step, and the next search goes on from there. The first η
+    is lr, the largest. Numbers by default are those of optax, whose rate is 0 for ever once a
+    search fails; the authors have c = 0.1, and grow by a factor of 2 an epoch. Each try costs a
+    forward pass, mostly it is one or two, which `cost/loss_evaluations` counts. Transforms that
+    change the gradient do not fit: the search looks at the loss itself.
     """
 
     needs = ("loss",)
@@ -39,4 +39,5 @@ class Armijo(Optimizer):
             if self.batch.loss(param - rate * grad) <= self.batch.value - rate * slope:
                 return rate * grad, {"rate": rate}
             rate = (self.shrink * rate).to(param.dtype)
-        return 0 * grad, state
+        least = torch.as_tensor(1e-10 * self.lr, dtype=param.dtype)  # 0 would be so for ever
+        return 0 * grad, {"rate": torch.maximum(rate, least)}

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from experiments import Optimizer, State, number, register
+from experiments import Optimizer, State, log_range, number, register
 from plugins.optimizer import _wolfe
 
 
@@ -22,8 +22,8 @@ class LBFGS(Optimizer):
     in_lanes = in_programs = False  # it branches on values
     full_batch = True
 
-    lr: float = number(1.0, above=0)
-    history: int = number(10, at_least=1)
+    lr: float = number(1.0, above=0, space=log_range(0.1, 1, "the line search finds the rest"))
+    history: int = number(10, at_least=1, space=log_range(3, 20, "Nocedal & Wright, 2006"))
 
     def init(self, param: Tensor) -> State:
         past = {name: param.new_zeros(self.history, param.numel()) for name in ("s", "y")}

@@ -2,6 +2,7 @@ import torch
 from torch import Tensor
 
 from experiments import Optimizer, State, complement_range, ema, log_range, number, register
+from plugins.optimizer._sign import sign
 
 
 @register("lion")
@@ -28,6 +29,6 @@ class Lion(Optimizer):
         return {"m": torch.zeros_like(param)}
 
     def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
-        sign = ema(state["m"], grad, self.beta1).sign()
-        step = self.lr * (sign + self.weight_decay * param)
+        direction = sign(ema(state["m"], grad, self.beta1))
+        step = self.lr * (direction + self.weight_decay * param)
         return step, {"m": ema(state["m"], grad, self.beta2)}

@@ -81,8 +81,10 @@ def _learnt(factor: Tensor, mode: int, a: Tensor, b: Tensor, lr: Tensor | float)
 
 def _norm(matrix: Tensor) -> Tensor:
     """Return a lower bound of a symmetric matrix's largest eigenvalue, from its longest row."""
+    tiny = torch.finfo(matrix.dtype).tiny
+    top = matrix.abs().amax().clamp(min=tiny)  # without which fourth powers would leave float32
+    matrix = matrix / top
     longest = matrix.square().sum(0).argmax()
     vector = matrix @ matrix.index_select(0, longest[None])[0]
-    length = vector.norm().clamp(min=torch.finfo(matrix.dtype).tiny)
-    bound: Tensor = (matrix @ vector).norm() / length
+    bound: Tensor = top * (matrix @ vector).norm() / vector.norm().clamp(min=tiny)
     return bound

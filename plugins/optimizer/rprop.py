@@ -2,6 +2,7 @@ import torch
 from torch import Tensor
 
 from experiments import Optimizer, State, log_range, number, register
+from plugins.optimizer._sign import sign
 
 
 @register("rprop")
@@ -36,4 +37,4 @@ class Rprop(Optimizer):
         longest = torch.as_tensor(self.longest, dtype=param.dtype)
         size = torch.maximum(torch.minimum(state["size"] * factor, longest), shortest)
         grad = grad * (agreement >= 0)
-        return self.lr * size * grad.sign(), {"size": size, "grad": grad}
+        return self.lr * size * sign(grad), {"size": size, "grad": grad}

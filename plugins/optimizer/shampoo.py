@@ -27,7 +27,7 @@ class Shampoo(Optimizer):
     lr: float = number(0.1, at_least=0, space=log_range(1e-3, 1, "around the default"))
     momentum: float = number(0.0, at_least=0, below=1)
     eps: float = number(1e-4, above=0, space=log_range(1e-8, 1e-2, "around the default"))
-    every: int = number(1, at_least=1)
+    every: int = number(10, at_least=1)
     largest: int = number(1200, at_least=1)
 
     def init(self, param: Tensor) -> State:
@@ -63,6 +63,6 @@ def _power(factor: Tensor, power: float, least: Tensor | float) -> Tensor:
     least = torch.as_tensor(least, dtype=factor.dtype)
     if factor.dim() == 1:
         return torch.maximum(factor, least) ** power
-    values, vectors = torch.linalg.eigh(factor)
+    values, vectors = _modes.eigh(factor)
     root: Tensor = (vectors * torch.maximum(values, least) ** power) @ vectors.mT
     return root

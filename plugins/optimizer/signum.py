@@ -2,6 +2,7 @@ import torch
 from torch import Tensor
 
 from experiments import Optimizer, State, complement_range, ema, log_range, number, register
+from plugins.optimizer._sign import sign
 
 
 @register("signum")
@@ -23,4 +24,4 @@ class Signum(Optimizer):
 
     def update(self, grad: Tensor, param: Tensor, state: State, t: Tensor) -> tuple[Tensor, State]:
         m = ema(state["m"], grad, self.beta)
-        return self.lr * m.sign(), {"m": m}
+        return self.lr * sign(m), {"m": m}

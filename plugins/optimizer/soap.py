@@ -73,13 +73,13 @@ def _eigenvectors(factor: Tensor) -> Tensor:
     Those without an eigenvalue are taken a second time, within the space that they span, of a
     matrix whose eigenvalues differ: those of the first matrix are any that span it.
     """
-    values, vectors = torch.linalg.eigh(factor)
+    values, vectors = _modes.eigh(factor)
     size = len(values)
     none = values <= _least(values)
     rest = (vectors * none) @ vectors.mT
     falling = -torch.arange(1, size + 1, dtype=values.dtype, device=values.device) / size
     factor = factor + values[-1] * (rest * falling) @ rest
-    vectors = torch.linalg.eigh(factor)[1]
+    vectors = _modes.eigh(factor)[1]
     found: Tensor = vectors.flip(-1).contiguous()  # as it is when resumed
     return found
 

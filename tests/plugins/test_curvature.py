@@ -153,9 +153,28 @@ def test_armijo_descends_at_every_step_and_grows_again() -> None:
     assert memory["cost"]["gradient"] == 0
 
 
-def test_armijo_stays_where_nothing_is_lower_and_keeps_its_rate() -> None:
+def test_armijo_stays_where_nothing_is_lower_and_goes_on_from_the_last_try() -> None:
     rule, params = of("armijo", torch.zeros(SIDE).double(), lr=4.0, tries=3)
     path, memory = descend(rule, params, lambda x: x.sum() + 1e9 * x.abs().sum(), 5)
     assert path.eq(0).all()
-    assert memory["optimizer"]["rate"] == 4
+    assert memory["optimizer"]["rate"].item() == pytest.approx(4 * 0.8**15 * 1.5**4)
     assert memory["cost"]["loss"] == 3 * 5
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e6])
+def test_psgd_takes_gradients_of_any_size_in_float32(size: float) -> None:
+    params = params_of([tensors_only(matrix=numbers(30, 20, seed=1))], torch.float32)
+    rule = rule_of(params, given("optimizer", "psgd_kron"))
+    slope = size * numbers(600, seed=2).float()
+    path, _ = descend(rule, params, slope.dot, 20)
+    assert path.isfinite().all()
+    assert not path[-1].equal(path[0])
+
+
+@pytest.mark.parametrize("name", ["soap", "shampoo"])
+def test_a_descent_that_diverges_is_no_error_of_a_rule_of_factors(name: str) -> None:
+    params = params_of([tensors_only(matrix=numbers(4, 3, seed=1))], torch.float32)
+    rule = rule_of(params, given("optimizer", name, lr=1e6, every=1))
+    path, _ = descend(rule, params, lambda x: (x**6).sum(), 10)
+    assert path[1].isfinite().all()
+    assert not path[-1].isfinite().any()

@@ -181,3 +181,13 @@ def test_a_number_out_of_its_range_is_told(
     own = {own.name: own for own in dataclasses.fields(lookup("optimizer", name))}
     assert problem(own[field], value) == wanted
     assert problem(own[field], own[field].default) is None
+
+
+@pytest.mark.parametrize("name", ["lion", "signum", "rprop"])
+def test_a_lost_number_does_not_stand_still(name: str) -> None:
+    lost = torch.tensor([1.0, torch.nan, 1.0]).double()
+    params = params_of([tensors_only(weights=torch.zeros(3).double())])
+    rule = rule_of(params, given("optimizer", name))
+    path = follow(rule, params, lambda t, _: lost if t == 3 else torch.ones(3), 3)
+    assert path[2].isfinite().all()
+    assert path[3].isnan().tolist() == [False, True, False]

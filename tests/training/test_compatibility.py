@@ -19,6 +19,11 @@ def session(*overrides: str) -> Session:
 
 REFUSED = [
     (
+        ["optimizer=schedule_free_sgd", "transform=[ema]"],
+        "transform=ema: the model is evaluated where it says, and optimizer=schedule_free_sgd says "
+        "where, too; leave one out.",
+    ),
+    (
         ["loss=mse"],
         "loss=mse does not fit dataset=digits, whose task is classification; "
         "Allowed: auto, cross_entropy, hinge.",

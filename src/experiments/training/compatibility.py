@@ -102,7 +102,19 @@ def augmentations_for(experiment: Experiment, spec: DataSpec, loss: Loss) -> dic
     return experiment.augment
 
 
-def check_batches(experiment: Experiment, items: int) -> None:
+def check_rule(experiment: Experiment, items: int) -> None:
+    """Raise ConfigError where the parts of a rule do not fit each other, or `items` to train on."""
+    _check_batches(experiment, items)
+    elsewhere = [one for one in rulepart.within(experiment.optimizer) if one.is_elsewhere]
+    for name in (name for name, own in experiment.transform.items() if own.is_elsewhere):
+        for own in elsewhere:
+            raise ConfigError(
+                f"transform={name}: the model is evaluated where it says, and "
+                f"optimizer={registry.name_of(type(own))} says where, too; leave one out."
+            )
+
+
+def _check_batches(experiment: Experiment, items: int) -> None:
     """Raise ConfigError where a rule must see all of the train split's items at each step."""
     seen = experiment.batch_size * experiment.accumulate
     sampling, augment = experiment.data.sampling, ",".join(experiment.augment)

@@ -175,7 +175,7 @@ def _batches(
             f"batch_size={experiment.batch_size}: data.drop_last=true leaves no batch of the "
             f"{train.size} items; use at most that many."
         )
-    compatibility.check_batches(experiment, train.size)
+    compatibility.check_rule(experiment, train.size)
     return {
         "train": train,
         "val": make(splits.val, batch_size=experiment.evaluate.batch_size),
