@@ -354,7 +354,7 @@ WRONG_FACTS: list[tuple[str, Any, str]] = [
     ("spec.input_shape", [-4], "expected an input_shape"),
     ("spec.input_shape", [5], "[6, 5] called 'weights1', found"),
     ("spec.input_shape", [2**62, 2**62], "expected settings of its tensors"),
-    ("spec.task", "theft", "expected a task of classification, regression, found theft"),
+    ("spec.task", "theft", "expected a task of classification, regression, objective, found theft"),
     ("spec.task", ["x"], "expected a task"),
     ("spec.classes", 3, "expected names of classes"),
     ("spec.classes", [1, 2], "expected names of classes"),

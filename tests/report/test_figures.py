@@ -230,7 +230,7 @@ def test_bytes_are_drawn_over_the_range_of_bytes(path: Path) -> None:
     assert len(places(pixels(path), (100, 100, 100))) > 10_000
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 9, 16, 17, 25, 31, 32])
+@pytest.mark.parametrize("count", [1, 2, 9, 17, 32])
 def test_predictions_take_1_to_32_images(path: Path, count: int) -> None:
     images, targets = torch.rand(count, 1, 4, 4), torch.arange(count) % 10
     figures.samples(path, images, targets=targets, preds=targets, classes=DIGITS)

@@ -217,8 +217,12 @@ def finished(*overrides: str) -> tuple[Result, Any]:
     "overrides",
     [
         ["model=linear"],
-        ["model=mlp", "optimizer=adam", "optimizer.lr=0.003"],
-        ["model=mlp", "accumulate=2", "transform=[clip_norm]"],
+        pytest.param(
+            ["model=mlp", "optimizer=adam", "optimizer.lr=0.003"], marks=pytest.mark.whole
+        ),
+        pytest.param(
+            ["model=mlp", "accumulate=2", "transform=[clip_norm]"], marks=pytest.mark.whole
+        ),
     ],
 )
 def test_a_run_in_float16_learns_about_as_well_as_in_float32(overrides: list[str]) -> None:

@@ -190,10 +190,10 @@ def test_no_record_goes_beyond_a_step_that_is_looked_at() -> None:
     ("overrides", "tolerance", "steps"),
     [
         (["model=mlp", "optimizer=adam", "transform=[clip_norm]", "schedule=cosine"], 1e-10, 100),
-        (["model=cnn", "model.channels=[4]", "model.dropout=0.2", "optimizer=momentum"],
-         1e-10, 100),
-        (["model=mlp", "optimizer=adam", "augment=[noise]", "device.precision=fp32",
-          "log_every=1"], 1e-5, 20),
+        pytest.param(["model=cnn", "model.channels=[4]", "model.dropout=0.2", "optimizer=momentum"],
+                     1e-10, 100, marks=pytest.mark.whole),
+        pytest.param(["model=mlp", "optimizer=adam", "augment=[noise]", "device.precision=fp32",
+                      "log_every=1"], 1e-5, 20, marks=pytest.mark.whole),
     ],
 )  # fmt: skip
 def test_a_compiled_run_is_the_plain_one(

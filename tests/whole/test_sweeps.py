@@ -342,7 +342,10 @@ def test_the_first_job_too_fails_alone(tmp_path: Path, capsys: pytest.CaptureFix
     assert [Folder(folder / job).status for job in "012"] == ["failed", "finished", "finished"]
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("at a step"), SystemExit(0)])
+@pytest.mark.parametrize(
+    "error",
+    [ZeroDivisionError("at a step"), pytest.param(SystemExit(0), marks=pytest.mark.whole)],
+)
 def test_a_lane_that_stops_all_at_a_step_fails_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
