@@ -164,7 +164,7 @@ def _write_costs(path: Path, entered: Field, times: Mapping[str, Times]) -> None
         base = entered.base(name)
         time = median(rounds.ratios(times[name].cpu, times[base].cpu))
         memory = entered.memory[name] / entered.memory[base]
-        known[name] = [name, f"{time:.3g}", f"{memory:.3g}", f"{state:.3g}"]
+        known[name] = [name, f"{time:.3g}", f"{memory:.3g}", f"{round(state, 2):g}"]
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = [known[name] for name in sorted(known) if name != WHOLE]
         csv.writer(file, lineterminator="\n").writerows([COSTS, *rows])
