@@ -175,6 +175,7 @@ def test_a_sweep_has_texts_between_commas(value: str, texts: list[str]) -> None:
     assert [_read(f"key={item}") for item in override.sweep_string_iterator()] == texts
 
 
+@pytest.mark.whole
 def test_a_file_of_jobs_has_texts_in_its_cells(tmp_path: Path) -> None:
     path = tmp_path / "jobs.csv"
     rows = ["monitor, seed", "a=b (c), 1", "1.10, 2", '"a, b", 3', "größe , 4"]

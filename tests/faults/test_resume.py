@@ -61,6 +61,7 @@ def stopped_and_resumed(
         assert scenes.same(value, found[part]), part
 
 
+@pytest.mark.whole
 def test_it_does_not_matter_at_which_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: Callable[[int, int], int]
 ) -> None:

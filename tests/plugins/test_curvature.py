@@ -72,6 +72,7 @@ def test_a_path_does_not_depend_on_the_gradients_scale(name: str, seed: int, pow
     assert distance(walked(name, start, 4.0**power * gradients, **FREE[name]), path) < 1e-4
 
 
+@pytest.mark.whole
 def test_soap_is_pytorch_optimizers_where_the_first_gradient_has_full_rank() -> None:
     package = pytest.importorskip("pytorch_optimizer", reason="the library is not installed")
     start, gradients = numbers(SIDE, SIDE, seed=1), numbers(STEPS, SIDE, SIDE, seed=2)

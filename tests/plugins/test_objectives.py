@@ -87,6 +87,7 @@ def test_momentum_is_a_step_back_where_batches_are_new_in_each_epoch() -> None:
 
 
 @pytest.mark.whole
+@pytest.mark.whole
 def test_gradient_descent_on_quadratic_deep_diverges_past_the_largest_eigenvalue() -> None:
     assert run("experiment=quadratic_deep")["final/val/loss"] == pytest.approx(87.3975, abs=0.4)
     # The bound is 2 / 53.13 = 0.0376.

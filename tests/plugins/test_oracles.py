@@ -13,15 +13,17 @@ CASES = [*core.CASES, *transforms.CASES, *modern.CASES, *research.CASES]
 PAPERS = [case for case in CASES if case.against.startswith("NumPy")]
 # Routes are other rules, averages leave the path as it is, and noise has tests of its own.
 APART = {"route", "ema", "swa", "noise"}
-# Programs of jax take a second each to be compiled.
-SLOW = "optax"
+# jax compiles a program of each case; both take seconds to be imported.
+SLOW = ("optax", "pytorch_optimizer")
 
 
 @pytest.mark.parametrize("gradient", [fixed(1), quadratic(2)], ids=["fixed", "quadratic"])
 @pytest.mark.parametrize(
     "case",
     [
-        pytest.param(case, marks=[pytest.mark.whole] if SLOW in case.against else [], id=str(case))
+        pytest.param(
+            case, marks=[pytest.mark.whole] if case.against.startswith(SLOW) else [], id=str(case)
+        )
         for case in CASES
     ],
 )

@@ -145,7 +145,7 @@ def test_values_not_finite_are_crosses_over_a_gap(path: Path) -> None:
     assert late[:, 0].max() < 200
 
 
-@pytest.mark.parametrize("log_y", [False, True])
+@pytest.mark.parametrize("log_y", [pytest.param(False, marks=pytest.mark.whole), True])
 @pytest.mark.parametrize(
     "values",
     [
@@ -186,7 +186,7 @@ def test_confusion_has_targets_down_and_predictions_across(path: Path) -> None:
     assert dark[:, 1].min() > found.shape[1] / 2
 
 
-@pytest.mark.parametrize("count", [1, 2, 10, 20, 21, 100])
+@pytest.mark.parametrize("count", [1, 20, 21])
 @pytest.mark.parametrize("name", ["{}", "a rather long name of a class: {}"])
 def test_confusion_takes_any_number_of_classes(path: Path, count: int, name: str) -> None:
     matrix = torch.randint(0, 9, (count, count), generator=torch.Generator().manual_seed(0))

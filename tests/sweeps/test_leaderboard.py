@@ -33,6 +33,7 @@ def test_folds_are_averaged_as_seeds_are(
     assert "deviation  folds  lost" in capsys.readouterr().out
 
 
+@pytest.mark.whole
 def test_a_fold_alone_is_one_row(capsys: pytest.CaptureFixture[str]) -> None:
     folded()
     lines = ["dataset=folded", "dataset.fold=range(3)", "repeats=2", "epochs=1", "tracking=none"]

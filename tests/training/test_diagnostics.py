@@ -310,6 +310,7 @@ def test_a_run_that_diverges_leaves_a_table_and_a_figure(tmp_path: Path) -> None
     assert (folder / "figures" / "diagnostics.png").stat().st_size > 10_000
 
 
+@pytest.mark.whole
 def test_a_run_that_goes_on_may_be_measured_from_then_on(tmp_path: Path) -> None:
     settings = ["tracking.figures=false", "tracking.model=false"]
     first = run(tmp_path, "epochs=2", *settings)

@@ -44,6 +44,7 @@ def test_more_steps_under_a_schedule_are_told_in_one_line(
     assert line.startswith(f"{wanted} (epochs: 4 then, 8 now")
 
 
+@pytest.mark.whole
 def test_another_schedule_or_warm_up_is_told(tmp_path: Path) -> None:
     first = ["schedule=constant", "schedule.warmup=1"]
     told = _gone_on(tmp_path / "a", first, ["schedule.warmup=8", "epochs=9"])
@@ -53,6 +54,7 @@ def test_another_schedule_or_warm_up_is_told(tmp_path: Path) -> None:
     assert told.startswith("momentum jumps at step 8 from ")
 
 
+@pytest.mark.whole
 def test_what_goes_on_as_it_was_jumps_nowhere(tmp_path: Path) -> None:
     assert _gone_on(tmp_path / "a", [], ["epochs=6"]) == ""
     assert _gone_on(tmp_path / "b", ["schedule=cosine"], ["epochs=4", "evaluate.every=2"]) == ""

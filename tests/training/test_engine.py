@@ -93,7 +93,12 @@ def test_a_compiled_rule_is_the_plain_one(kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [n for n, own in plugins("optimizer").items() if not own.in_programs]
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.whole] * (name != "lbfgs"))
+        for name, own in plugins("optimizer").items()
+        if not own.in_programs
+    ],
 )
 def test_a_rule_that_cannot_be_compiled_is_named_and_trains_all_the_same(name: str) -> None:
     overrides = settings_for("optimizer", name)
@@ -109,7 +114,7 @@ HEAVY = {"deepobs_mlp", "deepobs_2c2d", "deepobs_3c3d"}
 @pytest.mark.parametrize(
     "model",
     [
-        pytest.param(name, marks=[pytest.mark.whole] * (name in HEAVY))
+        pytest.param(name, marks=[pytest.mark.whole] * (name not in ("cnn", "mlp")))
         for name in sorted({*plugins("model")} - {"dynamic", "resnet18"})
     ],
 )
@@ -124,11 +129,16 @@ def test_a_captured_model_is_the_plain_one(model: str) -> None:
     "overrides",
     [
         ["augment=[random_crop,horizontal_flip,cutout,noise,mixup]"],
-        ["accumulate=3", "batch_size=5"],
         ["dataset.resident=false"],
-        ["loss.label_smoothing=0.1", "loss=cross_entropy"],
-        ["device.memory_format=contiguous"],
-        ["model.dropout=0.3"],
+        *(
+            pytest.param(overrides, marks=pytest.mark.whole)
+            for overrides in (
+                ["accumulate=3", "batch_size=5"],
+                ["loss.label_smoothing=0.1", "loss=cross_entropy"],
+                ["device.memory_format=contiguous"],
+                ["model.dropout=0.3"],
+            )
+        ),
     ],
 )
 def test_a_captured_step_is_the_plain_one_with(overrides: list[str]) -> None:

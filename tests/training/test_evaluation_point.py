@@ -111,6 +111,7 @@ def test_what_is_kept_and_exported_is_what_was_evaluated(multirun: bool, tmp_pat
     }
 
 
+@pytest.mark.whole
 def test_a_run_goes_on_from_where_it_was_trained_and_not_evaluated(tmp_path: Path) -> None:
     def run(epochs: int, *more: str) -> dict[str, float]:
         lines = [*RUN, "device=cpu", "tracking=offline", f"epochs={epochs}", *more]

@@ -119,6 +119,7 @@ def test_a_plugin_that_stops_lanes_is_named_and_its_runs_go_one_by_one(
         (["optimizer=valued", "optimizer.way=fails"], "the first fails: optimizer=valued: KeyErr"),
     ],
 )
+@pytest.mark.whole
 def test_the_probe_names_the_plugin_and_not_the_model(
     overrides: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

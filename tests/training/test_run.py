@@ -76,6 +76,7 @@ def test_every_loss_is_recorded_once() -> None:
 
 
 @pytest.mark.parametrize("overrides", [["model=mlp"], ["model=cnn", "model.dropout=0.5"]])
+@pytest.mark.whole
 def test_a_seed_gives_the_same_run_by_memory_and_by_loader(overrides: list[str]) -> None:
     first, vector = finished("epochs=1", *overrides)
     again, same = finished("epochs=1", "dataset.resident=false", *overrides)

@@ -118,6 +118,7 @@ def test_the_printed_page_shows_the_run_and_its_metrics(served: Served, page: Pa
     assert float(shown[0]) == pytest.approx(float(told[1]), abs=5.1e-5)
 
 
+@pytest.mark.whole
 def test_the_printed_page_opens_in_the_view_for_model_training(served: Served, page: Page) -> None:
     page.goto(served.page)
 

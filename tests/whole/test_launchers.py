@@ -61,6 +61,7 @@ def own(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("launcher", ["joblib", pytest.param("submitit", marks=pytest.mark.whole)])
+@pytest.mark.whole
 def test_a_launcher_gets_groups_whose_jobs_are_lanes(
     launcher: str, tmp_path: Path, own: str
 ) -> None:

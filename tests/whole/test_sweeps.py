@@ -423,6 +423,7 @@ class ExitingRule(Optimizer):
 '''
 
 
+@pytest.mark.whole
 def test_what_goes_alone_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep(tmp_path / "a", "dataset.resident=false", "seed=1,2")
     assert "2 alone: dataset.resident=false" in capsys.readouterr().out

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 import torch
 from descents import SIZE, STEPS, Gradient, Surface, given, theirs
 from numpy.typing import NDArray
@@ -120,8 +121,8 @@ def optax_path(make: Callable[[Any], Any]) -> Path:
     """Follow what `make` returns of optax, in float64, with the loss for those that look at it."""
 
     def path(gradient: Gradient, start: Tensor) -> Tensor:
-        import jax
-        import optax
+        jax = pytest.importorskip("jax", reason="optax is not installed")
+        optax = pytest.importorskip("optax")
 
         with jax.enable_x64(True):
             rule = optax.with_extra_args_support(make(optax))

@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from descents import Gradient
 from torch import Tensor
@@ -20,8 +21,7 @@ def kozistr(name: str, **options: Any) -> Path:
 def _pytorch_optimizer() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import pytorch_optimizer
-    return pytorch_optimizer
+        return pytest.importorskip("pytorch_optimizer")
 
 
 def lion(g: Array, x: Array, s: Memory, t: int) -> Array:
