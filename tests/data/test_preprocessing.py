@@ -216,6 +216,7 @@ def trained(*overrides: str) -> Tensor:
     return made.params.vector
 
 
+@pytest.mark.whole
 def test_runs_from_memory_and_by_loader_end_with_the_same_parameters() -> None:
     wanted = [
         "epochs=2", "model=cnn", "model.dropout=0.2", "batch_size=128",

@@ -238,7 +238,8 @@ def test_a_missing_target_is_dropped_or_an_error(tmp_path: Path) -> None:
     assert len(tensors(load(path, missing=Missing.drop))[0]) == 39
 
 
-@pytest.mark.parametrize("row", [1, 10_000, 300_000])  # the last is in another block than the first
+# The last is in another block than the first.
+@pytest.mark.parametrize("row", [1, 10_000, pytest.param(300_000, marks=pytest.mark.whole)])
 def test_text_among_numbers_is_named_by_line_and_column(row: int, tmp_path: Path) -> None:
     lines = [f"{'abc' if k == row else k / 2},{k / 3}" for k in range(1, row + 11)]
     path = write(tmp_path, "\n".join(["size,y", *lines]))

@@ -294,6 +294,7 @@ def test_weights_may_be_of_no_size_at_all(path: Path, value: float) -> None:
 
 
 @pytest.mark.whole
+@pytest.mark.whole
 def test_weights_of_100_classes_fit(path: Path) -> None:
     weights = torch.randn(100, 2, 2, generator=torch.Generator().manual_seed(0))
     figures.weight_images(path, weights, shape=(2, 2), classes=["some long name"] * 100)

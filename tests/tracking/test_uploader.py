@@ -178,6 +178,7 @@ def test_data_and_artifacts_are_there_once(store: Path, offline: Path) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.whole
 def test_a_run_s_folder_is_all_that_another_machine_needs(tmp_path: Path) -> None:
     plugins, store = tmp_path / "plugins", tmp_path / "mlflow.db"
     plugins.mkdir()

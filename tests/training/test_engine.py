@@ -107,9 +107,6 @@ def test_a_rule_that_cannot_be_compiled_is_named_and_trains_all_the_same(name: s
     assert session.params.vector.equal(trained(*overrides)[0].params.vector)
 
 
-HEAVY = {"deepobs_mlp", "deepobs_2c2d", "deepobs_3c3d"}
-
-
 @pytest.mark.usefixtures("_captured")
 @pytest.mark.parametrize(
     "model",

@@ -143,6 +143,7 @@ def test_a_run_on_a_terminal_has_a_live_line_which_goes_in_the_end(tmp_path: Pat
 
 
 @pytest.mark.process
+@pytest.mark.whole
 def test_a_run_without_a_terminal_has_none(tmp_path: Path) -> None:
     command = [sys.executable, "run.py", "epochs=2", "tracking=none", f"output={tmp_path}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)

@@ -138,6 +138,7 @@ def test_jobs_whose_results_are_there_are_reused(
     assert all(row["status"] == "finished" for row in rows)
 
 
+@pytest.mark.whole
 def test_values_go_side_by_side_come_from_files_and_are_repeated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
