@@ -82,6 +82,7 @@ ALL = [draw_curves, draw_confusion, draw_predictions, draw_weights, draw_regress
 
 
 @pytest.mark.parametrize("draw", ALL)
+@pytest.mark.whole
 def test_a_figure_is_the_same_each_time_and_leaves_no_settings(
     draw: Callable[[Path], None], path: Path
 ) -> None:
@@ -154,6 +155,7 @@ def test_values_not_finite_are_crosses_over_a_gap(path: Path) -> None:
         *([1.0, math.nan, 0.5, math.inf] * 100, [math.nan] * 300),
     ],
 )
+@pytest.mark.whole
 def test_curves_take_any_values(path: Path, values: list[float], log_y: bool) -> None:
     series = {"a": list(enumerate(values)), "_b": []}
     figures.step_chart(path, series, title="Any", ylabel="loss", log_y=log_y)
@@ -188,6 +190,7 @@ def test_confusion_has_targets_down_and_predictions_across(path: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 20, 21])
 @pytest.mark.parametrize("name", ["{}", "a rather long name of a class: {}"])
+@pytest.mark.whole
 def test_confusion_takes_any_number_of_classes(path: Path, count: int, name: str) -> None:
     matrix = torch.randint(0, 9, (count, count), generator=torch.Generator().manual_seed(0))
     figures.confusion(path, matrix, classes=[name.format(k) for k in range(count)])
@@ -231,6 +234,7 @@ def test_bytes_are_drawn_over_the_range_of_bytes(path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 17, 32])
+@pytest.mark.whole
 def test_predictions_take_1_to_32_images(path: Path, count: int) -> None:
     images, targets = torch.rand(count, 1, 4, 4), torch.arange(count) % 10
     figures.samples(path, images, targets=targets, preds=targets, classes=DIGITS)

@@ -14,6 +14,7 @@ from experiments.config.schema import is_repeat
 pytestmark = pytest.mark.usefixtures("own_registry")
 
 
+@pytest.mark.whole
 def test_folds_are_averaged_as_seeds_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 SECONDS = 60  # the longest that the server, or something on a page, may take to appear
 
-pytestmark = [pytest.mark.browser, pytest.mark.process]
+pytestmark = [pytest.mark.browser, pytest.mark.process, pytest.mark.whole]
 
 
 @dataclass(frozen=True, slots=True)

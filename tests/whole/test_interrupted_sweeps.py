@@ -228,6 +228,7 @@ def found(output: Path) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("sampler", ["tpe", pytest.param("random", marks=pytest.mark.whole)])
+@pytest.mark.whole
 def test_a_search_that_goes_on_gives_no_trial_the_result_of_another(
     tmp_path: Path, interrupt: Interrupt, sampler: str
 ) -> None:
