@@ -82,7 +82,7 @@ def test_finite_gradients_give_the_steps_of_the_unscaled_rule(
         wanted, state = one.step(gradient(t, plain), plain.vector, state, t)
         found, memory = two.step(FIRST * gradient(t, scaled), scaled.vector, memory, t)
         assert found.equal(wanted)  # the scale is a power of 2, so that nothing is rounded
-        assert wanted.any() or t == 1  # where adopt sets its memory alone
+        assert wanted.any() or (name == "adopt" and t == 1)  # which sets its memory alone
         plain.vector.sub_(wanted)
         scaled.vector.sub_(found)
     kept, same = values(memory), values(state)

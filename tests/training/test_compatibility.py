@@ -130,7 +130,7 @@ def test_a_metric_that_is_undefined_is_told_and_not_monitored() -> None:
         session(*few, "monitor=val/r2")
 
 
-@pytest.mark.parametrize("given", [REGRESSION, pytest.param(CLASSES, marks=pytest.mark.whole)])
+@pytest.mark.parametrize("given", [REGRESSION, CLASSES])
 @pytest.mark.parametrize("kind", ["loss", "metric"])
 @pytest.mark.whole
 def test_what_is_allowed_instead_fits(kind: str, given: list[str]) -> None:

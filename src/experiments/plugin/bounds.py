@@ -78,9 +78,8 @@ def number(
     for end in (space.low, space.high) if space else ():
         if wanted := _wanted(end, limits):
             raise ValueError(f"the space of a number reaches {end:g}, which must be {wanted}")
-    own = {"limits": limits, "space": space, "first_step": first_step}
-    own |= {"lanes": lanes, "repeats": repeats}
-    metadata = {**own, **(metadata or {})}
+    own = {"limits": limits, "space": space, "first_step": first_step, "lanes": lanes}
+    metadata = {**own, "repeats": repeats, **(metadata or {})}
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

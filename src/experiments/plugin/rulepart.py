@@ -40,11 +40,6 @@ class RulePart(Plugin):
     full_batch: ClassVar[bool] = False  # whether each step must see all of the train split
     batch: ClassVar[Batch]  # of the step, in a run of a rule that needs it
 
-    @property
-    def is_elsewhere(self) -> bool:
-        """Say whether the model is evaluated elsewhere than at the parameters."""
-        return type(self).evaluated is not RulePart.evaluated
-
     def evaluated(self, param: Tensor, state: State) -> Tensor:
         """Return the parameters at which the model is evaluated, checkpointed and exported."""
         return param

@@ -13,6 +13,7 @@ from experiments.plugin import failure, registry, rulepart
 from experiments.plugin.bounds import LARGEST
 from experiments.plugin.kinds import Augment, Loss, Metric, Plugin
 from experiments.plugin.spec import DataSpec, Precision, Sampling, Splits, Task
+from experiments.rules.returned import has_own
 from experiments.settings import Experiment
 
 
@@ -105,9 +106,9 @@ def augmentations_for(experiment: Experiment, spec: DataSpec, loss: Loss) -> dic
 def check_rule(experiment: Experiment, items: int) -> None:
     """Raise ConfigError where the parts of a rule do not fit each other, or `items` to train on."""
     _check_batches(experiment, items)
-    elsewhere = [one for one in rulepart.within(experiment.optimizer) if one.is_elsewhere]
-    for name in (name for name, own in experiment.transform.items() if own.is_elsewhere):
-        for own in elsewhere:
+    rules = [one for one in rulepart.within(experiment.optimizer) if has_own(one, "evaluated")]
+    for name in (n for n, own in experiment.transform.items() if has_own(own, "evaluated")):
+        for own in rules:
             raise ConfigError(
                 f"transform={name}: the model is evaluated where it says, and "
                 f"optimizer={registry.name_of(type(own))} says where, too; leave one out."
