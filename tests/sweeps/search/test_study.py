@@ -1,6 +1,8 @@
 """A study finds what is good, goes on where it stopped, and gives up what is bad."""
 
 import math
+import pickle
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -222,7 +224,10 @@ def test_what_is_stored_of_cmaes_is_no_pickle(tmp_path: Path) -> None:
         _searched(study)
     stored = (tmp_path / "studies.db").read_bytes()
     assert b"optimizer" not in stored
-    assert b"8004" not in stored  # how a pickle begins where its bytes are written as digits
+    # How a pickle begins where its bytes are written as digits; fewer stand in some times of day.
+    beginning = rb"800[45]95"
+    assert re.search(beginning, pickle.dumps(PLANE).hex().encode())
+    assert not re.search(beginning, stored)
 
 
 def _reported(search: Search, values: Mapping[float, int]) -> list[tuple[float, int]]:
